@@ -1,0 +1,59 @@
+# The front door. CMake does the work (CMakePresets.json); each preset builds into build/<preset>/.
+#
+#   make            the release library in build/release/
+#   make demo       builds it and runs multi-threaded programs on it, a heap summary at the end of each
+#   make check      everything CI checks (STEPS="..." for some of it; tools/check --list names them)
+#   make bench      compares with other allocators; ARGS="..." for bench/run
+#   make install    PREFIX=/usr/local DESTDIR=
+#   make clean
+#
+# For developers: make debug, test, tidy, format, coverage.
+
+PREFIX ?= /usr/local
+STEPS ?=
+ARGS ?=
+
+.PHONY: all demo check bench install clean debug test tidy format coverage
+MAKEFLAGS += --no-print-directory
+
+all:
+	@tools/install-deps build
+	@tools/build release library
+
+demo: all
+	@tools/install-deps demo
+	@tools/demo build/release
+
+check:
+	@tools/check $(STEPS)
+
+bench:
+	@tools/install-deps build bench
+	@tools/build release library bench_programs
+	@bench/run $(ARGS)
+
+install: all
+	@cmake --install build/release --prefix "$(PREFIX)"
+
+clean:
+	rm -rf build
+
+debug:
+	@tools/install-deps build
+	@tools/build debug
+
+# The release tests alone.
+test:
+	@tools/install-deps build
+	@tools/build release
+	@cd build/release && ctest --output-on-failure -j $$(nproc)
+
+tidy:
+	@tools/check tidy
+
+format:
+	@tools/format
+
+coverage:
+	@tools/build coverage
+	@tools/coverage

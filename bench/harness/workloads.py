@@ -1,0 +1,166 @@
+"""The matrix: every workload, its parameters, its own figure, and the bounds that it is held to."""
+
+import math
+from dataclasses import dataclass, field
+
+PEAK_GEOMEAN = 1.0
+
+
+@dataclass
+class Bound:
+    """metric (a figure's name, or cpu_s) against `than`: "jemalloc", "best" (of the peers) or "value"."""
+
+    metric: str
+    than: str
+    limit: float
+    at_least: bool = False
+
+    def text(self):
+        sign = ">=" if self.at_least else "<="
+        against = "" if self.than == "value" else f" x {self.than}"
+        return f"{self.metric} {sign} {self.limit:g}{against}"
+
+
+@dataclass
+class Workload:
+    """One row of the matrix.
+
+    kind: "timed"    runs in every round, the libraries in turn;
+          "together" runs once, all libraries at the same time (a memory figure after a long wait);
+          "once"     runs once per library (a figure that does not vary, or barely).
+    preload: False when the program places the library itself; "{lib}" in the command is its file.
+    """
+
+    name: str
+    command: list
+    figure: str = None
+    high: bool = False
+    bounds: list = None
+    kind: str = "timed"
+    preload: bool = True
+    check_output: bool = False
+    needs: list = field(default_factory=list)
+    idles: bool = False
+
+    def __post_init__(self):
+        if self.bounds is None:
+            self.bounds = [Bound("cpu_s", "jemalloc", 1.0)] if self.kind == "timed" else []
+
+
+def build(scale):
+    """All workloads; scale 1 is the full matrix, a smaller one does less of the same. Rows that take a moment
+    only shrink with the root of it, else the start of the process would be most of what is measured."""
+
+    def n(count):
+        return str(max(1, int(count * scale)))
+
+    def short(count):
+        return str(max(1, int(count * math.sqrt(scale))))
+
+    return (calls(short) + sets(n, short) + threads(n) + large_blocks(n, short) + resident(n) +
+            real_programs(n, scale))
+
+
+def calls(n):
+    rows = []
+    for size in (16, 64, 256, 1024, 4096):
+        rows.append(Workload(f"steps-{size}", ["steps", "{lib}", "pair", str(size)], "malloc", kind="once", preload=False,
+                             bounds=[Bound("malloc", "value", 20), Bound("free", "value", 20)]))
+    reps = "reps=" + str(max(3, int(n(9))))
+    for size in (16, 64, 256, 1024, 4096):
+        rows.append(Workload(f"single-{size}", ["pairs", f"size={size}", "mode=single", "count=" + n(4e6), reps],
+                             "single_ns", bounds=[Bound("single_ns", "best", 1.0)]))
+    limits = {256: 0.35, 1024: 0.25, 4096: 0.20, 16384: 0.25}
+    for size in (16, 64, 256, 1024, 4096, 16384):
+        count = "count=" + n(400e3 if size > 8192 else 2e6)
+        bound = [Bound("batch_ns", "jemalloc", limits[size])] if size in limits else None
+        rows.append(Workload(f"batch64-{size}", ["pairs", f"size={size}", "mode=batch", count, reps],
+                             "batch_ns", bounds=bound))
+    return rows
+
+
+def sets(n, short):
+    rows = []
+    for order, size, depth, count in (("lifo", 64, 1000, 15e6), ("fifo", 64, 1000, 15e6),
+                                      ("shuffle", 256, 10000, 8e6), ("fifo", 1024, 1000, 6e6),
+                                      ("lifo", 16384, 100, 1e6), ("shuffle", 4096, 1000, 1e6)):
+        rows.append(Workload(f"{order}-{size}x{depth}", ["batches", f"size={size}", f"depth={depth}",
+                                                         f"order={order}", "count=" + short(count)], "ns", idles=True))
+    for name, blocks, size, ops in (("live-1k-1KiB", "1000", 1024, short(20e6)),
+                                    ("live-200k-256B", "200000", 256, short(8e6)),
+                                    ("live-20k-16KiB", "20000", 16384, n(2e6)),
+                                    ("live-2M-1KiB", n(2e6), 1024, n(2e6))):
+        bound = [Bound("ns", "best", 0.7)] if "200k" in name else None
+        rows.append(Workload(name, ["live", "blocks=" + blocks, f"max={size}", "ops=" + ops], "ns",
+                             bounds=bound, idles=True))
+    return rows
+
+
+def threads(n):
+    flat = Bound("growth_kib", "value", 1024)
+    return [
+        Workload("larson-4", ["larson", "threads=4", "generations=" + n(200), "ops=20000"], "mops", True, idles=True),
+        Workload("larson-16", ["larson", "threads=16", "generations=" + n(200), "ops=5000", "max=4096"], "mops", True,
+                 idles=True),
+        Workload("xthread-64B", ["xthread", "pairs=1", "blocks=" + n(15e6)], "mblocks", True,
+                 bounds=[Bound("mblocks", "jemalloc", 4.0, at_least=True)], idles=True),
+        Workload("xthread-2-mixed", ["xthread", "pairs=2", "min=16", "max=1024", "blocks=" + n(15e6)], "mblocks",
+                 True, idles=True),
+        Workload("churn-8", ["churn", "threads=" + n(100e3), "at=8"], "us_thread",
+                 bounds=[Bound("cpu_s", "jemalloc", 0.8), flat], idles=True),
+        Workload("churn-survivors", ["churn", "threads=" + n(20e3), "at=8", "survivors=200"], "us_thread", idles=True),
+        Workload("mixed-1", ["mixed", "threads=1", "ops=" + n(4e6)], "ns", idles=True),
+        Workload("mixed-4", ["mixed", "threads=4", "ops=" + n(2e6)], "ns", idles=True),
+        Workload("falseshare-active", ["falseshare", "mode=active", "rounds=" + n(200e3)], "ns_write"),
+        Workload("falseshare-passive", ["falseshare", "mode=passive", "rounds=" + n(200e3)], "ns_write"),
+    ]
+
+
+def large_blocks(n, short):
+    rows = []
+    for mib in (4, 8, 16, 32):
+        rows.append(Workload(f"touch-{mib}MiB", ["large", "mode=touch", f"mib={mib}", "count=" + short(6400 / mib)], "us",
+                             bounds=[Bound("cpu_s", "best", 1.2)], idles=True))
+    rows.append(Workload("realloc-1GiB", ["large", "mode=realloc", "mib=1024", "count=" + n(2)], "us", idles=True))
+    rows.append(Workload("calloc", ["large", "mode=calloc", "count=" + short(1500)], "us", idles=True))
+    return rows
+
+
+def resident(n):
+    rows = []
+    mib = "mib=" + str(max(256, int(n(1024))))
+    for name, parked in (("burst-parked", 1), ("burst-exited", 0)):
+        rows.append(Workload(name, ["burst", "threads=32", mib, "idle=15", f"parked={parked}"], "rss_kib",
+                             kind="together", bounds=[Bound("over_kib", "value", 0)]))
+    rows.append(Workload("burst-kept", ["burst", "threads=32", mib, "idle=15", "keep=50"], "rss_kib",
+                         kind="together"))
+    rows.append(Workload("idle-threads", ["idle", "threads=1000"], "kib_thread", kind="once",
+                         bounds=[Bound("kib_thread", "value", 8)]))
+    rows.append(Workload("static-tls", ["{bench}/tls", "{lib}"], "tls_bytes", kind="once", preload=False,
+                         bounds=[Bound("tls_bytes", "value", 8)]))
+    return rows
+
+
+def real_programs(n, scale):
+    size = "{inputs}/" + ("full" if scale >= 1 else "quick")
+
+    def row(name, needs, *command):
+        return Workload("real-" + name, list(command), "cpu_s", check_output=True, needs=needs)
+
+    return [
+        row("python", ["python3"], "python3", "-I", "{bench}/real/objects.py", n(10)),
+        row("perl", ["perl"], "perl", "{bench}/real/words.pl", size + ".txt", n(3)),
+        row("sqlite", ["sqlite3"], "sqlite3", "-batch", "-bail", ":memory:", ".read " + size + ".sql"),
+        row("gcc", ["gcc"], "gcc", "-O2", "-S", "-o", "-", size + ".c"),
+        row("clang", ["clang"], "clang", "-O2", "-S", "-o", "-", size + ".c"),
+        row("sort", ["sort"], "env", "LC_ALL=C", "sort", "--parallel=2", "-S", "256M", size + ".txt"),
+        row("xz", ["xz"], "xz", "-T2", "-3", "--block-size=1MiB", "-c", size + ".txt"),
+        Workload("real-redis", ["{bench}/real/redis", "{launch}", "{lib}", n(200e3)], "kops", True, preload=False,
+                 needs=["redis-server", "redis-benchmark", "redis-cli"]),
+    ]
+
+
+# Programs of real_programs() and the Debian package of each.
+PACKAGES = {"python3": "python3", "perl": "perl", "sqlite3": "sqlite3", "gcc": "gcc", "clang": "clang",
+            "sort": "coreutils", "xz": "xz-utils", "redis-server": "redis-server",
+            "redis-benchmark": "redis-tools", "redis-cli": "redis-tools"}

@@ -1,0 +1,71 @@
+/* large.c - big blocks. mode=touch: malloc, write once per page, free, of `mib` MiB. mode=realloc: doubling
+ * from 4 KiB to `mib` MiB, every new page written, the old contents looked at after each move.
+ * mode=calloc: 64 KiB to 4 MiB, every page looked at for zero and written. Figure: microseconds per block. */
+#include "bench.h"
+
+static void large_touch(size_t size, long count) {
+	for (long i = 0; i < count; i++) {
+		unsigned char *p = bench_alloc(size);
+		bench_touch(p, 0, size);
+		free(p);
+	}
+}
+
+static void large_realloc_once(size_t limit) {
+	unsigned char *p = bench_alloc(4096);
+	bench_touch(p, 0, 4096);
+	bench_mark(p, 4096, 0x5a);
+	for (size_t size = 8192; size <= limit; size *= 2) {
+		unsigned char *q = realloc(p, size);
+		if (q == NULL)
+			bench_fail("realloc returned NULL");
+		p = q;
+		bench_check(p, size / 2, 0x5a);
+		bench_touch(p, size / 2, size);
+		bench_mark(p, size, 0x5a);
+	}
+	free(p);
+}
+
+static void large_calloc(long count) {
+	struct bench_random random = bench_random_make(3);
+	for (long i = 0; i < count; i++) {
+		size_t size = bench_random_log(&random, 16, 22);
+		volatile unsigned char *p = calloc(1, size);
+		if (p == NULL)
+			bench_fail("calloc returned NULL");
+		unsigned seen = p[size - 1];
+		for (size_t j = 0; j < size; j += 4096) {
+			seen |= p[j];
+			p[j] = 1;
+		}
+		if (seen != 0) {
+			fprintf(stderr, "bench: calloc gave a block that is not zero\n");
+			abort();
+		}
+		p[size - 1] = 1;
+		free((void *)(uintptr_t)p);
+	}
+}
+
+int main(int argc, char **argv) {
+	(void)argc;
+	bench_start(argv, "mode mib count");
+	size_t size = (size_t)bench_number(argv, "mib", 4) << 20;
+	long count = bench_number(argv, "count", 1000);
+	const char *mode = bench_word(argv, "mode");
+	uint64_t start = bench_now();
+	if (mode == NULL || strcmp(mode, "touch") == 0) {
+		large_touch(size, count);
+	} else if (strcmp(mode, "realloc") == 0) {
+		for (long i = 0; i < count; i++)
+			large_realloc_once(size);
+	} else if (strcmp(mode, "calloc") == 0) {
+		large_calloc(count);
+	} else {
+		bench_fail("mode must be touch, realloc or calloc");
+	}
+	double us = (double)(bench_now() - start) / 1e3 / (double)count;
+	printf("us=%.3f mib=%zu", us, size >> 20);
+	return bench_end();
+}

@@ -1,0 +1,15 @@
+# musl-gcc hides all of /usr/include; the kernel's own headers are given back through links, and
+# nothing else of glibc's.
+set(CMAKE_C_COMPILER musl-gcc)
+set(kernel_headers ${CMAKE_BINARY_DIR}/kernel-headers)
+if(NOT CMAKE_BINARY_DIR MATCHES "CMakeFiles")
+	file(MAKE_DIRECTORY ${kernel_headers})
+	foreach(folder linux asm-generic asm)
+		foreach(place /usr/include /usr/include/${CMAKE_HOST_SYSTEM_PROCESSOR}-linux-gnu)
+			if(EXISTS ${place}/${folder})
+				file(CREATE_LINK ${place}/${folder} ${kernel_headers}/${folder} SYMBOLIC)
+			endif()
+		endforeach()
+	endforeach()
+	set(CMAKE_C_FLAGS_INIT "-idirafter ${kernel_headers}")
+endif()

@@ -1,0 +1,51 @@
+/* fast.h - the fast lane: what nearly every malloc and free runs, whole.
+ *
+ *   malloc: class from a table, bin from the class, pop                 two tests: empty, spent
+ *   free:   page from the pointer, class from the page, bin, push       two tests: full, freed just now
+ *
+ * Anything else (first call, large blocks, unknown pointers, caching off, statistics, sampling) looks like an empty, spent
+ * or full bin and goes to the full lane (full.h). No calls, no locks, nothing is written to the block. */
+#ifndef ASHLAR_API_FAST_H
+#define ASHLAR_API_FAST_H
+
+#include "thread/thread.h"
+#include "api/full.h"
+
+/* The calling thread's cache, or a closed stand-in. Only where lane.limit or the home window vouch for lane.word. */
+ALWAYS_INLINE struct cache *lane_cache(void) {
+	return tls_word(lane.word);
+}
+
+ALWAYS_INLINE void *lane_malloc(size_t size) {
+	if (unlikely(size >= lane.limit))
+		return full_malloc(size);
+	struct cache_bin *bin = &lane_cache()->bin[size_class(size)];
+	void **head = bin->head;
+	if (unlikely(LOW16(head) == bin->empty))
+		return full_malloc(size);
+	if (unlikely(--bin->left < 0))
+		return full_malloc(size);
+	void *block = *head;
+	compiler_barrier();
+	bin->head = head + 1;
+	return block;
+}
+
+ALWAYS_INLINE void lane_free(void *ptr) {
+	uintptr_t page = ((uintptr_t)ptr >> PAGE_SHIFT) - lane.home.first_page;
+	if (unlikely(page >= HOME_PAGES)) {
+		full_free(ptr);
+		return;
+	}
+	struct cache_bin *bin = &lane_cache()->bin[lane.home.classes[page]];
+	void **head = bin->head;
+	if (unlikely(LOW16(head) == bin->full) || unlikely(*head == ptr)) {
+		full_free(ptr);
+		return;
+	}
+	*--head = ptr;
+	compiler_barrier();
+	bin->head = head;
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* bin.h - the per-thread stacks of free blocks, as the fast lane sees them.
+ *
+ *   storage, inside one 64 KiB-aligned window, growing down:
+ *
+ *        full                    head                      top
+ *         v                       v                         v
+ *      | unused ... | free slots | block | block | ... | B | 0 |     the word at top stays NULL: what head points at
+ *                                                                     can be read even when the bin is empty
+ *      blocks held = top - head;    room = head - full
+ *
+ *   head == full  no block fits any more      (compared by their low 16 bits: the window makes that unique)
+ *   head == top   no block is left
+ *   left < 0 after counting one: visit the full lane
+ *
+ *   A closed bin is all zero: empty, full and spent at once. Bin 0 is always closed, so that "class unknown"
+ *   needs no test. A thread without a cache looks at one that is all closed.
+ *
+ *   requests served = grants * CACHE_GRANT - left          (grants: in the depth record, off the fast lane)
+ *
+ * Only the owner thread touches a cache. A forked child finds the stacks of other threads as they were: the fast
+ * lane stores the slot before the head when pushing and reads it before moving the head when popping. */
+#ifndef ASHLAR_CACHE_BIN_H
+#define ASHLAR_CACHE_BIN_H
+
+#include "meta/meta.h"
+
+struct arena;
+
+struct cache_bin {
+	void **head;
+	uint16_t full;  /* low 16 bits of the lowest slot in use */
+	uint16_t empty; /* low 16 bits of top */
+	int32_t left;
+};
+_Static_assert(sizeof(struct cache_bin) == 16, "the fast lane scales by 16");
+
+enum cache_event { CACHE_NOTHING, CACHE_MISS, CACHE_OVERFLOW };
+
+struct cache_depth {
+	void **top;          /* NULL: closed, no storage yet */
+	uint32_t grants;     /* allocations granted so far, in CACHE_GRANT */
+	uint32_t requests;   /* served, at the last collection (low bits) */
+	uint16_t depth;      /* blocks the bin may hold */
+	uint16_t batch;      /* blocks of the next refill */
+	uint16_t held;       /* blocks held at the last collection */
+	uint8_t lg_slots;    /* storage is a BASE_SLOTS record of 2^lg_slots words */
+	uint8_t last;        /* enum cache_event */
+};
+
+/* Allocations between two visits to the full lane, at most. */
+#define CACHE_GRANT 16384
+
+/* One thread's cache. [owner thread] unless it says otherwise. */
+struct cache {
+	struct cache_bin bin[CLASS_COUNT];
+	struct cache_depth depth[CLASS_COUNT];
+	struct arena *arena;           /* NULL: this is not a thread's cache but a closed stand-in  [const] */
+	struct list link;              /* all caches                                         [threads lock] */
+	size_t capacity;               /* bytes of blocks all depths allow */
+	uint32_t visits;               /* to the full lane, counted there */
+	uint8_t next_class;            /* to collect */
+	uint8_t rounds;                /* of thread-exit destructors seen */
+	_Atomic(uint8_t) busy;         /* stacks and arenas may disagree: a forked child leaves them alone [atomic] */
+};
+_Static_assert(sizeof(struct cache) <= 2048, "half a page for an idle thread");
+
+#define LOW16(pointer) ((uint16_t)(uintptr_t)(pointer))
+
+#endif

@@ -1,0 +1,310 @@
+/* cache.c - what happens when a thread leaves the fast lane.
+ *
+ * A bin starts with a few slots and earns depth: up to a few KiB by missing or overflowing at all, beyond that only by doing
+ * both in turn, which is what a deeper stack would have spared. Depth is paid from the thread's share of a process-wide
+ * budget of bytes; collection takes it back from bins that hold more than they used. */
+#include <string.h>
+#include "thread/lock.h"
+#include "cache/cache.h"
+#include "cache/transfer.h"
+
+#define FIRST_BYTES   (4 * KIB)   /* depth a bin opens with, in bytes of blocks... */
+#define FIRST_DEPTH   7           /* ...and in blocks */
+#define EASY_BYTES    (8 * KIB)   /* depth up to this is had for the asking... */
+#define EASY_DEPTH    63          /* ...and this */
+#define CLASS_BYTES   (2 * MIB)   /* a bin holds no more than this... */
+#define CLASS_DEPTH   1023        /* ...and this */
+#define SHARE_MIN     (32 * KIB)
+#define SHARE_PARTS   16          /* blocks larger than this part of the share are not cached */
+#define COLLECT_EVERY 64          /* visits */
+#define RECENT        16          /* blocks looked at for a double free */
+
+static struct cache_settings settings;  /* [const after start] */
+static _Atomic(size_t) share;           /* bytes one thread may hold                          [atomic] */
+
+void cache_start(const struct cache_settings *wanted) {
+	settings = *wanted;
+	base_define(BASE_CACHE, sizeof(struct cache));
+	cache_note_threads(1);
+	transfer_start();
+}
+
+void cache_note_threads(unsigned count) {
+	size_t part = settings.budget / size_max(count, 1);
+	store_relaxed(&share, size_max(part, SHARE_MIN));
+	transfer_enable(count > 1);
+}
+
+void cache_init(struct cache *cache, struct arena *arena) {
+	memset(cache, 0, sizeof *cache);
+	list_init(&cache->link);
+	cache->arena = arena;
+	cache->next_class = 1;
+}
+
+/* -- depth ----------------------------------------------------------------------------------------------------- */
+
+/* Blocks of the class that fit into `bytes`: at least one, at most `most`. */
+static unsigned fit(unsigned class, size_t bytes, unsigned most) {
+	return (unsigned)size_min(most, size_max(bytes / class_info[class].bytes, 1));
+}
+
+static unsigned first_depth(unsigned class) {
+	return fit(class, FIRST_BYTES, FIRST_DEPTH);
+}
+
+static unsigned held(const struct cache *cache, unsigned class) {
+	return (unsigned)(cache->depth[class].top - cache->bin[class].head);
+}
+
+static void set_depth(struct cache *cache, unsigned class, unsigned depth) {
+	struct cache_depth *record = &cache->depth[class];
+	cache->capacity += ((size_t)depth - record->depth) * class_info[class].bytes;
+	record->depth = (uint16_t)depth;
+	cache->bin[class].full = LOW16(record->top - depth);
+}
+
+static void give_storage(const struct cache_depth *record) {
+	base_give(BASE_SLOTS + (enum base_kind)record->lg_slots, record->top + 1 - ((size_t)1 << record->lg_slots));
+}
+
+/* Moves a bin to storage that has room for `depth` and the NULL word. False: no memory, nothing changed. */
+static bool widen(struct cache *cache, unsigned class, unsigned depth) {
+	struct cache_depth *record = &cache->depth[class];
+	struct cache_bin *bin = &cache->bin[class];
+	uint8_t lg = (uint8_t)log2_ceil(depth + 1);
+	void **storage = base_take(BASE_SLOTS + (enum base_kind)lg, NULL);
+	if (storage == NULL)
+		return false;
+	void **top = storage + ((size_t)1 << lg) - 1;
+	unsigned count = record->top == NULL ? 0 : held(cache, class);
+	*top = NULL;
+	if (record->top != NULL) {
+		memcpy(top - count, bin->head, count * sizeof *top);
+		give_storage(record);
+	}
+	bin->head = top - count;
+	bin->empty = LOW16(top);
+	record->top = top;
+	record->lg_slots = lg;
+	return true;
+}
+
+static unsigned room(const struct cache_depth *record) {
+	return (1u << record->lg_slots) - 1;
+}
+
+/* Notes a miss or an overflow. True when the one before was of the other kind. */
+static bool note_event(struct cache_depth *record, enum cache_event event) {
+	bool in_turn = record->last != CACHE_NOTHING && record->last != (uint8_t)event;
+	record->last = (uint8_t)event;
+	return in_turn;
+}
+
+/* Doubles the depth if that was earned and can be paid for. */
+static void earn_depth(struct cache *cache, unsigned class, bool in_turn) {
+	struct cache_depth *record = &cache->depth[class];
+	unsigned depth = (unsigned)size_min(record->depth * 2u + 1, fit(class, CLASS_BYTES, CLASS_DEPTH));
+	if (depth <= record->depth || (!in_turn && depth > fit(class, EASY_BYTES, EASY_DEPTH)))
+		return;
+	size_t more = (size_t)(depth - record->depth) * class_info[class].bytes;
+	if (cache->capacity + more > load_relaxed(&share))
+		return;
+	if (depth > room(record) && !widen(cache, class, depth))
+		return;
+	set_depth(cache, class, depth);
+}
+
+/* First use of a bin. False: blocks of this class are too large for the share, or there is no memory. */
+static bool open_bin(struct cache *cache, unsigned class) {
+	struct cache_depth *record = &cache->depth[class];
+	if (class_info[class].bytes > load_relaxed(&share) / SHARE_PARTS || !widen(cache, class, first_depth(class)))
+		return false;
+	set_depth(cache, class, first_depth(class));
+	record->batch = 1;
+	return true;
+}
+
+/* -- flushing -------------------------------------------------------------------------------------------------- */
+
+/* Returns the `count` blocks that have waited longest, to other threads or to the arenas. */
+static void flush_oldest(struct cache *cache, unsigned class, unsigned count, bool to_threads) {
+	struct cache_depth *record = &cache->depth[class];
+	struct cache_bin *bin = &cache->bin[class];
+	void **oldest = record->top - count;
+	if (!to_threads || !transfer_push(class, oldest, count))
+		arena_flush(class, oldest, count);
+	memmove(bin->head + count, bin->head, (size_t)(oldest - bin->head) * sizeof *oldest);
+	bin->head += count;
+}
+
+/* Blocks the bin held all the time since the last look without needing them. */
+static unsigned idle_blocks(struct cache *cache, unsigned class) {
+	struct cache_depth *record = &cache->depth[class];
+	uint32_t requests = record->grants * CACHE_GRANT - (uint32_t)cache->bin[class].left;
+	uint32_t served = requests - record->requests;
+	unsigned idle = record->held > served ? record->held - served : 0, now = held(cache, class);
+	record->requests = requests;
+	return idle < now ? idle : now;
+}
+
+/* Looks at the next bin in turn: what was idle goes back, and depth that is not used or not covered by the share. */
+static void collect(struct cache *cache) {
+	unsigned class = cache->next_class;
+	cache->next_class = (uint8_t)(class == CLASS_LAST ? 1 : class + 1);
+	struct cache_depth *record = &cache->depth[class];
+	if (record->top == NULL)
+		return;
+	unsigned idle = idle_blocks(cache, class);
+	bool over = cache->capacity > load_relaxed(&share);
+	if (idle > 0)
+		flush_oldest(cache, class, idle - idle / 4, false);
+	if ((over || idle > record->depth / 2u) && record->depth > first_depth(class)) {
+		unsigned depth = record->depth / 2u, count = held(cache, class);
+		if (count > depth)
+			flush_oldest(cache, class, count - depth, false);
+		set_depth(cache, class, depth);
+	}
+	record->held = (uint16_t)held(cache, class);
+}
+
+static void collect_at_times(struct cache *cache) {
+	if (cache->visits % COLLECT_EVERY == 0)
+		collect(cache);
+}
+
+/* Blocks to move at once: a thread that only allocates, or only frees, moves nearly all its bin holds; one that does
+ * both keeps half. */
+static unsigned move_count(unsigned depth, bool in_turn) {
+	return in_turn ? (depth + 1) / 2 : depth - depth / 8;
+}
+
+/* -- the full lane --------------------------------------------------------------------------------------------- */
+
+/* Fills an empty bin with one batch. */
+static bool refill(struct cache *cache, unsigned class) {
+	struct cache_depth *record = &cache->depth[class];
+	bool in_turn = note_event(record, CACHE_MISS);
+	earn_depth(cache, class, in_turn);
+	unsigned want = record->batch < record->depth ? record->batch : record->depth;
+	void **slots = record->top - want;
+	unsigned got = transfer_pop(class, slots, want);
+	if (got == 0)
+		got = arena_fill(cache->arena, class, slots, want);
+	if (got < want)
+		memmove(record->top - got, slots, got * sizeof *slots);
+	cache->bin[class].head = record->top - got;
+	record->batch = (uint16_t)size_min(record->batch * 2u, move_count(record->depth, in_turn));
+	return got > 0;
+}
+
+static void *take_uncached(struct arena *arena, unsigned class) {
+	void *block = NULL;
+	(void)arena_fill(arena, class, &block, 1);
+	return block;
+}
+
+static void set_busy(struct cache *cache, bool busy) {
+	store_relaxed(&cache->busy, busy);
+	compiler_barrier();
+}
+
+void *cache_take(struct cache *cache, unsigned class) {
+	struct cache_bin *bin = &cache->bin[class];
+	struct cache_depth *record = &cache->depth[class];
+	void *block = NULL;
+	if (class > settings.max_class)
+		return take_uncached(cache->arena, class);
+	set_busy(cache, true);
+	collect_at_times(cache);
+	if (record->top == NULL && !open_bin(cache, class)) {
+		block = take_uncached(cache->arena, class);
+	} else if (bin->head != record->top || refill(cache, class)) {
+		if (bin->left <= 0) {
+			if (bin->left < 0) /* the fast lane counted this request already */
+				bin->left++;
+			record->grants++;
+			bin->left += CACHE_GRANT;
+		}
+		bin->left--;
+		block = *bin->head++;
+	}
+	compiler_barrier();
+	set_busy(cache, false);
+	return block;
+}
+
+void cache_give(struct cache *cache, unsigned class, void *block) {
+	struct cache_bin *bin = &cache->bin[class];
+	struct cache_depth *record = &cache->depth[class];
+	if (class > settings.max_class) {
+		arena_flush(class, &block, 1);
+		return;
+	}
+	set_busy(cache, true);
+	collect_at_times(cache);
+	if (record->top == NULL && !open_bin(cache, class)) {
+		arena_flush(class, &block, 1);
+	} else {
+		unsigned count = held(cache, class);
+		if (count >= record->depth) {
+			bool in_turn = note_event(record, CACHE_OVERFLOW);
+			earn_depth(cache, class, in_turn);
+			if (count >= record->depth)
+				flush_oldest(cache, class, move_count(record->depth, in_turn), true);
+		}
+		*--bin->head = block;
+	}
+	compiler_barrier();
+	set_busy(cache, false);
+}
+
+bool cache_holds(const struct cache *cache, unsigned class, const void *block) {
+	void **slot = cache->bin[class].head;
+	void **end = slot == NULL ? NULL : slot + size_min(held(cache, class), RECENT);
+	while (slot < end && *slot != block)
+		slot++;
+	return slot < end;
+}
+
+void cache_flush(struct cache *cache, bool end) {
+	set_busy(cache, true);
+	for (unsigned class = 1; class <= CLASS_LAST; class++) {
+		const struct cache_depth *record = &cache->depth[class];
+		if (record->top == NULL)
+			continue;
+		unsigned count = held(cache, class);
+		if (count > 0)
+			flush_oldest(cache, class, count, false);
+		if (end)
+			give_storage(record);
+	}
+	compiler_barrier();
+	set_busy(cache, false);
+}
+
+size_t cache_bytes(const struct cache *cache) {
+	size_t sum = 0;
+	for (unsigned class = 1; class <= CLASS_LAST; class++)
+		if (cache->depth[class].top != NULL)
+			sum += held(cache, class) * (size_t)class_info[class].bytes;
+	return sum;
+}
+
+void cache_audit(const struct cache *cache) {
+	size_t capacity = 0;
+	for (unsigned class = 0; class <= CLASS_LAST; class++) {
+		const struct cache_depth *record = &cache->depth[class];
+		const struct cache_bin *bin = &cache->bin[class];
+		if (record->top == NULL) {
+			must(bin->head == NULL && bin->full == 0 && bin->empty == 0, cache);
+			continue;
+		}
+		must(held(cache, class) <= record->depth && record->depth <= room(record), cache);
+		must(*record->top == NULL, cache);
+		must(((uintptr_t)record->top ^ (uintptr_t)(record->top - record->depth)) < 64 * KIB, cache);
+		must(bin->empty == LOW16(record->top) && bin->full == LOW16(record->top - record->depth), cache);
+		capacity += record->depth * (size_t)class_info[class].bytes;
+	}
+	must(capacity == cache->capacity, cache);
+}

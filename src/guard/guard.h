@@ -1,0 +1,19 @@
+/* guard.h - the guard post: reports what a program did wrong to its heap. Beside the stairs.
+ *
+ * Nothing here allocates, takes a lock or calls stdio: it may run anywhere, also with locks held. */
+#ifndef ASHLAR_GUARD_H
+#define ASHLAR_GUARD_H
+
+#include "util/util.h"
+
+/* Installs the reporters of misuse (event_hooks.misuse) and of failed checks (check_report). */
+void guard_start(void);
+
+/* Prints one message, given whole with its "<ashlar>: " and newline, by one call of malloc_message if the
+ * program set that, else by one write to stderr. Formats are those of text_add (util/format.h); what exceeds
+ * 4 KiB is cut off. */
+void guard_message(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same of a text that is not a format. */
+void guard_write(const char *text);
+
+#endif

@@ -1,0 +1,98 @@
+/* base.c - bump allocation with free lists. */
+#include "os/os.h"
+#include "thread/lock.h"
+#include "meta/meta.h"
+
+#define BLOCK_SIZE (2 * MIB)
+
+struct free_record {
+	struct free_record *next;
+};
+
+static struct lock base_lock = LOCK_INITIALIZER(RANK_BASE);
+static struct {
+	uintptr_t next, end;                     /* the rest of the current block          [base_lock] */
+	struct free_record *free[BASE_KINDS];    /*                                        [base_lock] */
+	size_t size[BASE_KINDS];                 /* bytes of a record             [const after start] */
+	struct base_stats stats;                 /*                                        [base_lock] */
+} base;
+
+static size_t record_size(enum base_kind kind) {
+	return kind >= BASE_SLOTS ? sizeof(void *) << (kind - BASE_SLOTS) : base.size[kind];
+}
+
+static size_t record_align(size_t size) {
+	return size_min((size_t)1 << log2_ceil(size), 64 * KIB);
+}
+
+void base_define(enum base_kind kind, size_t size) {
+	base.size[kind] = size;
+}
+
+/* Starts a new block that holds at least `need` bytes; smaller blocks when memory is short. */
+static bool add_block(size_t need) {
+	size_t least = round_up(need, size_max(os.page_size, 64 * KIB));
+	for (size_t size = size_max(least, BLOCK_SIZE); size >= least; size /= 2) {
+		void *memory;
+		if (os_map(NULL, round_up(size, os.page_size), &memory) == 0) {
+			size = round_up(size, os.page_size);
+			(void)os_huge_pages(memory, size, false);
+			base.next = (uintptr_t)memory;
+			base.end = base.next + size;
+			base.stats.mapped += size;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void *bump(size_t size, size_t align) {
+	uintptr_t at = round_up(base.next, align);
+	if (base.next == 0 || at + size > base.end) {
+		if (!add_block(size + align))
+			return NULL;
+		at = round_up(base.next, align);
+	}
+	base.stats.allocated += at + size - base.next;
+	base.next = at + size;
+	return (void *)at;
+}
+
+void *base_take(enum base_kind kind, bool *fresh) {
+	size_t size = record_size(kind);
+	lock_take(&base_lock);
+	struct free_record *record = base.free[kind];
+	if (fresh != NULL)
+		*fresh = record == NULL;
+	if (record != NULL) {
+		base.free[kind] = record->next;
+		base.stats.idle -= size;
+	} else {
+		record = bump(size, record_align(size));
+	}
+	lock_drop(&base_lock);
+	return record;
+}
+
+void base_give(enum base_kind kind, void *memory) {
+	struct free_record *record = memory;
+	lock_take(&base_lock);
+	record->next = base.free[kind];
+	base.free[kind] = record;
+	base.stats.idle += record_size(kind);
+	lock_drop(&base_lock);
+}
+
+void *base_alloc(size_t size, size_t align) {
+	lock_take(&base_lock);
+	void *memory = bump(size, align);
+	lock_drop(&base_lock);
+	return memory;
+}
+
+struct base_stats base_read_stats(void) {
+	lock_take(&base_lock);
+	struct base_stats stats = base.stats;
+	lock_drop(&base_lock);
+	return stats;
+}

@@ -1,0 +1,42 @@
+/* base.h - memory for the allocator's own records.
+ *
+ * Bump allocation out of 2 MiB blocks, with a free list per kind of record: records are reused, never given back to
+ * the system. All memory is zeroed when first handed out; a reused record keeps what its last user left.
+ *
+ *   mapped >= allocated = sum of what was bumped off the blocks
+ *
+ * Lock: RANK_BASE, inside every function; the last rank, so callers may hold any other lock. */
+#ifndef ASHLAR_META_BASE_H
+#define ASHLAR_META_BASE_H
+
+#include "util/util.h"
+
+/* Kinds of records with a free list. Slot storage of 2^n slots of 8 bytes is kind BASE_SLOTS + n. */
+enum base_kind {
+	BASE_SPAN,
+	BASE_CHUNK,
+	BASE_CACHE,
+	BASE_SLOTS,
+	BASE_SLOTS_MAX_LG = 12, /* 32 KiB: at most half of a 64 KiB window */
+	BASE_KINDS = BASE_SLOTS + BASE_SLOTS_MAX_LG + 1,
+};
+
+/* Sets the record size of a kind (bytes; aligned to its size rounded up to a power of two, at most 64 KiB).
+ * Slot kinds are known already. Called at start. */
+void base_define(enum base_kind kind, size_t size);
+
+/* A record of the kind / back to its free list. NULL: no memory. *fresh (may be NULL) tells if it is all zero. */
+void *base_take(enum base_kind kind, bool *fresh);
+void base_give(enum base_kind kind, void *record);
+
+/* `size` zeroed bytes that are never given back; align is a power of two, at most 64 KiB. NULL: no memory. */
+void *base_alloc(size_t size, size_t align);
+
+struct base_stats {
+	size_t mapped;    /* bytes of blocks */
+	size_t allocated; /* bytes bumped off them */
+	size_t idle;      /* bytes on free lists */
+};
+struct base_stats base_read_stats(void);
+
+#endif

@@ -1,0 +1,61 @@
+/* map.h - the page map: what is at this address?
+ *
+ *   class  uint8_t per page: the size class of a block that starts in this page and that a thread cache may
+ *          take, else 0 ("ask the span"). Slabs fill in all their pages, large blocks only their first.
+ *   span   struct span * per page: all pages of a slab, the first page of a large block, else NULL
+ *   chunk  struct chunk * per 2 MiB
+ *
+ *   home window: 64 GiB of addresses, chosen at start. Its class bytes are one flat table:
+ *
+ *        page = address >> 12
+ *        index = page - map_home.first_page        in the window iff index < HOME_PAGES
+ *        class = map_home.classes[index]
+ *
+ *   everywhere else: root[address >> 32] -> leaf, which holds all three arrays for 4 GiB, mapped when first
+ *   needed and untouched (not resident) where nothing lives. Spans and chunks of the home window are in leaves too.
+ *
+ * Synchronisation: an entry is written by the owner of the pages before a block is handed out and after all
+ * blocks came back, so readers that hold a live block need no lock. Leaves are published with a release store
+ * and never go away. Lock: RANK_MAP, for making leaves. */
+#ifndef ASHLAR_META_MAP_H
+#define ASHLAR_META_MAP_H
+
+#include "meta/size.h"
+#include "meta/span.h"
+
+#define CHUNK_SHIFT 21
+#define CHUNK       ((size_t)1 << CHUNK_SHIFT)
+#define CHUNK_PAGES 512u
+
+#define HOME_SHIFT 36
+#define HOME_PAGES ((uintptr_t)1 << (HOME_SHIFT - PAGE_SHIFT))
+
+struct map_home {
+	uintptr_t first_page; /* far outside every address until map_open_home      [const after start] */
+	uint8_t *classes;     /*                                                    [const after start] */
+};
+#define MAP_HOME_NONE {.first_page = (uintptr_t)1 << 60}
+extern struct map_home map_home;
+
+/* Chooses the home window below the addresses the system uses by itself, and maps its table. Returns the
+ * chunk-aligned address at which to ask for the first memory; 0 when there is no table (no memory): then every lookup
+ * takes the other way. */
+uintptr_t map_open_home(void);
+
+/* Makes sure that [addr, addr + size) can be entered. False: no memory. */
+bool map_cover(uintptr_t addr, size_t size);
+
+/* Class / span / chunk at any address whatever; CLASS_NONE / NULL where nothing is known. */
+unsigned map_class(const void *ptr);
+struct span *map_span(const void *ptr);
+struct chunk *map_chunk(uintptr_t addr);
+
+/* Enters or removes a span; its range must be covered. map_enter reads kind, class, base, pages. */
+void map_enter(struct span *span);
+void map_remove(const struct span *span);
+void map_set_chunk(uintptr_t addr, struct chunk *chunk);
+
+/* Gives back the memory of the span entries of free chunks [base, base + count * CHUNK): one page each, all NULL. */
+void map_forget_spans(uintptr_t base, size_t count);
+
+#endif

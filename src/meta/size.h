@@ -1,0 +1,52 @@
+/* size.h - size classes: from a request to a class and to the usable size.
+ *
+ *   usable(s) = bytes of the smallest class >= s          s <= CACHED_MAX
+ *             = s rounded up to PAGE                      above
+ *
+ *   a class of k * 2^n bytes (k odd) is aligned to min(2^n, PAGE): slabs begin on a page */
+#ifndef ASHLAR_META_SIZE_H
+#define ASHLAR_META_SIZE_H
+
+#include "util/util.h"
+
+#define PAGE_SHIFT 12
+#define PAGE       ((size_t)1 << PAGE_SHIFT)
+
+#define CLASS_NONE       0u
+#define CLASS_SMALL_LAST 36u
+#define CLASS_LAST       41u
+#define CLASS_COUNT      42u
+
+#define SMALL_MAX  ((size_t)14336)              /* largest block of a slab */
+#define LARGE_MIN  ((size_t)16384)              /* smallest block that is its own run of pages */
+#define CACHED_MAX ((size_t)32768)              /* largest block a thread cache can hold */
+#define SIZE_LIMIT ((size_t)0x7000000000000000) /* largest usable size and alignment */
+
+struct class_info {
+	uint32_t bytes;
+	uint32_t inverse;    /* ceil(2^32 / bytes): offset / bytes == offset * inverse >> 32 inside a slab */
+	uint16_t regions;    /* per slab; 1 for large */
+	uint16_t slab_pages; /* pages of a slab, or of the block when large */
+};
+extern const struct class_info class_info[CLASS_COUNT];
+
+/* Class by (size + 7) / 8, for sizes up to CACHED_MAX; size 0 is class 1. */
+extern const uint8_t class_table[CACHED_MAX / 8 + 1];
+
+/* Class of a request of at most CACHED_MAX bytes. */
+static inline unsigned size_class(size_t size) {
+	return class_table[(size + 7) >> 3];
+}
+
+/* Usable size of a request; 0 when no block can be that large. */
+size_t size_usable(size_t size);
+
+/* Usable size of a request aligned to `align` (a power of two); 0 when impossible. */
+size_t size_usable_aligned(size_t size, size_t align);
+
+/* Number of pages that hold `size` bytes. */
+static inline size_t size_pages(size_t size) {
+	return (size >> PAGE_SHIFT) + ((size & (PAGE - 1)) != 0);
+}
+
+#endif

@@ -1,0 +1,37 @@
+/* span.h - the record of a run of pages that is handed out as one unit: a slab, or one large block.
+ *
+ *   base                         base + pages * PAGE
+ *   | page | page | ...          |
+ *   | region | region | region |x|      slab: x < one region
+ *   | block                      |      large: the block begins at base
+ *
+ * A span lives from page_take to page_give. 128 bytes; the first half is what freeing to a slab reads. */
+#ifndef ASHLAR_META_SPAN_H
+#define ASHLAR_META_SPAN_H
+
+#include "util/util.h"
+
+struct arena;
+struct chunk;
+
+enum span_kind { SPAN_FREE = 0, SPAN_SLAB, SPAN_LARGE };
+
+/* For a slab: 0 <= free <= regions, free == number of set bits in open[]. */
+struct span {
+	uintptr_t base;
+	size_t pages;
+	struct arena *arena;
+	uint32_t class;      /* CLASS_NONE: a large block above CACHED_MAX               [const while live] */
+	uint8_t kind;        /* enum span_kind                                           [const while live] */
+	uint8_t quarter;     /* slab: list of the bin it is in, see arena/slab.c               [bin lock] */
+	bool zeroed;         /* every byte reads as zero (known when taken)             [const while live] */
+	uint8_t unused;
+	uint16_t free;       /* slab: regions not handed out                                   [bin lock] */
+	uint16_t from;       /* slab: no open region below word `from` of open[]               [bin lock] */
+	uint32_t reserved[3];
+	struct list link;    /* slab: in its bin; large: in its arena             [bin lock / pages lock] */
+	uint64_t open[8];    /* slab: bit i set: region i is free                              [bin lock] */
+};
+_Static_assert(sizeof(struct span) == 128, "two cache lines");
+
+#endif

@@ -1,0 +1,113 @@
+/* facts.c - what the machine is like: read once at the start, from libc, /proc and /sys.
+ *
+ * Every question has an answer that is right for most machines, taken where the system does not tell. */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <sched.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "util/util.h"
+#include "os/os.h"
+#include "os/file.h"
+
+#define DEFAULT_PAGE_SIZE ((size_t)4096)
+#define DEFAULT_MAX_MAPS  ((size_t)65530)
+
+struct os_facts os = {
+	.page_size = DEFAULT_PAGE_SIZE,
+	.cpus = 1,
+	.thp = OS_THP_UNKNOWN,
+	.overcommits = true,
+	.max_maps = DEFAULT_MAX_MAPS,
+};
+
+static size_t probe_page_size(void) {
+	long size = sysconf(_SC_PAGESIZE);
+	if (size < (long)DEFAULT_PAGE_SIZE || !is_power_of_two((size_t)size))
+		return DEFAULT_PAGE_SIZE;
+	return (size_t)size;
+}
+
+/* CPUs in the affinity mask. The mask has room for 8192 CPUs: the kernel refuses one smaller than its own. */
+static unsigned probe_affinity(void) {
+	cpu_set_t mask[8] = {0};
+	unsigned count = 0;
+	if (sched_getaffinity(0, sizeof mask, mask) == 0) {
+		const uint64_t *words = (const void *)mask;
+		count = bitmap_count_range(words, 0, sizeof mask * 8);
+	} else {
+		long online = sysconf(_SC_NPROCESSORS_ONLN);
+		count = online > 0 ? (unsigned)online : 0;
+	}
+	return count > 0 ? count : 1;
+}
+
+/* The memberships have lines of some hundred bytes, a dozen at most; in the odd longer file the rest counts
+ * as no limit. */
+static unsigned probe_cpus(void) {
+	unsigned cpus = probe_affinity();
+	char membership[4096];
+	if (cpus > 1 && file_read("/proc/self/cgroup", membership, sizeof membership))
+		cpus = os_cpus_of_cgroup("/sys/fs/cgroup", membership, cpus);
+	return cpus;
+}
+
+/* The file lists the modes with the current one in brackets: "always [madvise] never". */
+static enum os_thp probe_thp(void) {
+	char modes[64];
+	if (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1)
+		return OS_THP_NEVER;
+	if (!file_read("/sys/kernel/mm/transparent_hugepage/enabled", modes, sizeof modes))
+		return OS_THP_UNKNOWN;
+	for (const char *at = modes; *at != 0; at++) {
+		if (*at != '[')
+			continue;
+		switch (at[1]) {
+		case 'a':
+			return OS_THP_ALWAYS;
+		case 'm':
+			return OS_THP_MADVISE;
+		case 'n':
+			return OS_THP_NEVER;
+		default:
+			return OS_THP_UNKNOWN;
+		}
+	}
+	return OS_THP_UNKNOWN;
+}
+
+/* The number in a file of one number; `otherwise` when there is none. */
+static uint64_t probe_number(const char *path, uint64_t otherwise) {
+	char line[32];
+	const char *at = line;
+	uint64_t value = otherwise;
+	if (file_read(path, line, sizeof line))
+		(void)file_take_number(&at, &value);
+	return value;
+}
+
+void os_start(void) {
+	int saved = errno;
+	os.page_size = probe_page_size();
+	os.cpus = probe_cpus();
+	os.thp = probe_thp();
+	os.overcommits = probe_number("/proc/sys/vm/overcommit_memory", 0) != 2;
+	os.max_maps = (size_t)probe_number("/proc/sys/vm/max_map_count", DEFAULT_MAX_MAPS);
+	errno = saved;
+}
+
+/* The file counts in the kernel's own pages, whatever os.page_size says. */
+size_t os_resident(void) {
+	int saved = errno;
+	char line[128];
+	const char *at = line;
+	uint64_t total = 0, resident = 0;
+	size_t bytes = 0;
+	if (file_read("/proc/self/statm", line, sizeof line) && file_take_number(&at, &total) &&
+	    file_take_number(&at, &resident))
+		bytes = (size_t)resident * getauxval(AT_PAGESZ);
+	errno = saved;
+	return bytes;
+}

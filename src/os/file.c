@@ -1,0 +1,92 @@
+/* file.c - reading and writing without stdio, without allocation and without cancellation points. */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "util/util.h"
+#include "os/os.h"
+#include "os/file.h"
+
+/* open, read, write and close of libc are cancellation points; the bare system calls are not. */
+static int file_open(const char *path) {
+	long fd;
+	do
+		fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+	return (int)fd;
+}
+
+static size_t read_all(int fd, char *buffer, size_t size) {
+	size_t used = 0;
+	while (used < size) {
+		long got = syscall(SYS_read, fd, buffer + used, size - used);
+		if (got > 0)
+			used += (size_t)got;
+		else if (got == 0 || errno != EINTR)
+			break;
+	}
+	return used;
+}
+
+bool file_read(const char *path, char *buffer, size_t size) {
+	int saved = errno;
+	size_t used = 0;
+	int fd = file_open(path);
+	if (fd >= 0) {
+		used = read_all(fd, buffer, size - 1);
+		(void)syscall(SYS_close, fd);
+	}
+	buffer[used] = 0;
+	errno = saved;
+	return used != 0;
+}
+
+bool file_take_number(const char **at, uint64_t *out) {
+	const char *p = *at;
+	while (*p == ' ' || *p == '\t' || *p == '\n')
+		p++;
+	if (*p < '0' || *p > '9')
+		return false;
+	uint64_t value = 0;
+	for (; *p >= '0' && *p <= '9'; p++) {
+		unsigned digit = (unsigned)(*p - '0');
+		value = value > (UINT64_MAX - digit) / 10 ? UINT64_MAX : value * 10 + digit;
+	}
+	*at = p;
+	*out = value;
+	return true;
+}
+
+void os_write(int fd, const char *data, size_t size) {
+	int saved = errno;
+	while (size > 0) {
+		long done = syscall(SYS_write, fd, data, size);
+		if (done > 0) {
+			data += done;
+			size -= (size_t)done;
+		} else if (done == 0 || errno != EINTR) {
+			break;
+		}
+	}
+	errno = saved;
+}
+
+const char *os_env(const char *name) {
+	int saved = errno;
+	const char *value = secure_getenv(name);
+	errno = saved;
+	return value;
+}
+
+bool os_read_link(const char *path, char *buffer, size_t size) {
+	int saved = errno;
+	ssize_t length = readlink(path, buffer, size);
+	errno = saved;
+	/* A target that fills the buffer may have been cut, and leaves no room for the terminator. */
+	bool whole = length >= 0 && (size_t)length < size;
+	buffer[whole ? length : 0] = 0;
+	return whole;
+}

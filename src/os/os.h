@@ -1,0 +1,90 @@
+/* os.h - floor 1: the one contract with the operating system.
+ *
+ * Pre-conditions, for every call that takes a range: address and size are multiples of `os.page_size`, size
+ * is not 0, and the range was given by os_map. Results: 0 or an errno; nothing here prints, allocates or
+ * changes errno for its caller (each call saves and restores it). No locks are taken. A call that fails
+ * leaves its ranges as they were.
+ *
+ * Facts about the machine are values in `os`, read once by os_start(). */
+#ifndef ASHLAR_OS_H
+#define ASHLAR_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum os_thp { OS_THP_UNKNOWN, OS_THP_NEVER, OS_THP_MADVISE, OS_THP_ALWAYS };
+
+/* All fields: [const after start]. */
+struct os_facts {
+	size_t page_size; /* bytes; at least 4096, a power of two */
+	unsigned cpus;	  /* min(affinity, ceil(cgroup quota of own group and ancestors)); at least 1 */
+	enum os_thp thp;  /* mode of transparent huge pages, of the system and of this process */
+	bool overcommits; /* false: vm.overcommit_memory is 2 */
+	size_t max_maps;  /* limit of mappings of this process */
+};
+extern struct os_facts os;
+
+/* Fills `os`. Called once, before any other thread can be in the allocator. Does not allocate. */
+void os_start(void);
+
+/* CPUs usable under the cgroup file system mounted at `root` with the memberships listed in `membership`
+ * (the text of /proc/self/cgroup), at most `limit`, which is at least 1. For os_start and for tests with
+ * made-up trees. */
+unsigned os_cpus_of_cgroup(const char *root, const char *membership, unsigned limit);
+
+/* Maps `size` bytes of zeroed, readable, writable, not reserved memory, near `hint` if that is free (NULL:
+ * anywhere). *out is multiple of os.page_size only. ENOMEM when refused. */
+int os_map(void *hint, size_t size, void **out);
+/* As os_map, exactly at `at` or not at all (EEXIST when something else is mapped there). */
+int os_map_at(void *at, size_t size);
+int os_unmap(void *addr, size_t size);
+
+/* Gives the pages back at once; they read as zero afterwards (MADV_DONTNEED). */
+int os_purge(void *addr, size_t size);
+/* Gives the pages back when the system needs them; they read as before or as zero (MADV_FREE). */
+int os_purge_lazy(void *addr, size_t size);
+/* Replaces the range by a fresh zeroed mapping, without the marks of os_huge_pages, so that neighbouring
+ * mappings can merge again. Where memory is accounted strictly it only purges. */
+int os_refresh(void *addr, size_t size);
+/* Moves the pages of [from, from + size) to [to, to + size), which is mapped; the old range stays mapped
+ * and zero. The caller copies instead when this fails: EFAULT when the system sees the old range as several
+ * mappings, ENOTSUP when it cannot move safely at all. The marks of os_huge_pages move along. */
+int os_move(void *to, void *from, size_t size);
+/* Asks for / forbids transparent huge pages in a range. */
+int os_huge_pages(void *addr, size_t size, bool wanted);
+
+/* Nanoseconds of a monotonic clock; the coarse one is cheaper and lags by some milliseconds. */
+uint64_t os_now(void);
+uint64_t os_now_coarse(void);
+
+/* Resident set of this process in bytes; 0 when unknown. */
+size_t os_resident(void);
+
+/* Sleeps while *word == value, until woken or `timeout_ns` passed (0: no limit). May return early. */
+void os_wait(_Atomic(uint32_t) *word, uint32_t value, uint64_t timeout_ns);
+void os_wake(_Atomic(uint32_t) *word, int count);
+void os_yield(void);
+
+/* Writes all of `data`, ignoring errors; async-signal-safe. */
+void os_write(int fd, const char *data, size_t size);
+
+/* Value of an environment variable, NULL when unset or when the process is set-id. */
+const char *os_env(const char *name);
+/* Target of the symbolic link `path` into buffer (terminated); false, and an empty string, when there is
+ * none or it does not fit. */
+bool os_read_link(const char *path, char *buffer, size_t size);
+
+/* Starts a detached thread with all signals blocked and the given name. May allocate: hold no lock.
+ * Returns 0 or an errno. */
+int os_thread_start(void (*body)(void *), void *argument, const char *name);
+/* Identifies the calling thread; never 0. */
+uint32_t os_thread_id(void);
+
+/* True when this library's thread-local storage is at the same distance from the thread pointer in every thread:
+ * it was there when the program started. Ask before the first access to a thread-local variable. */
+bool os_tls_is_static(void);
+
+_Noreturn void os_abort(void);
+
+#endif

@@ -1,0 +1,129 @@
+/* thread.c - clocks, sleeping on a word, threads, the end. */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util/util.h"
+#include "os/os.h"
+
+#define SECOND ((uint64_t)1000000000)
+
+/* The kernel's numbers: its header is missing where only a C library is installed. */
+#define FUTEX_WAIT_PRIVATE 128
+#define FUTEX_WAKE_PRIVATE 129
+
+/* Enough for our own helper thread; what libc puts on the stack besides may ask for more, see start_sized. */
+#define STACK_SIZE (256 * KIB)
+
+static uint64_t read_clock(clockid_t clock) {
+	int saved = errno;
+	struct timespec now = {0, 0};
+	(void)clock_gettime(clock, &now);
+	errno = saved;
+	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
+}
+
+uint64_t os_now(void) {
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t os_now_coarse(void) {
+	return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+void os_wait(_Atomic(uint32_t) *word, uint32_t value, uint64_t timeout_ns) {
+	int saved = errno;
+	struct timespec limit = {(time_t)(timeout_ns / SECOND), (long)(timeout_ns % SECOND)};
+	(void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout_ns != 0 ? &limit : NULL, NULL, 0);
+	errno = saved;
+}
+
+void os_wake(_Atomic(uint32_t) *word, int count) {
+	int saved = errno;
+	(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+	errno = saved;
+}
+
+void os_yield(void) {
+	int saved = errno;
+	(void)sched_yield();
+	errno = saved;
+}
+
+uint32_t os_thread_id(void) {
+	return (uint32_t)syscall(SYS_gettid);
+}
+
+/* What a new thread needs to know. It lives on the stack of the starter, who stays until it has been
+ * copied; so a start allocates nothing of ours. */
+struct start {
+	void (*body)(void *);
+	void *argument;
+	const char *name;
+	_Atomic(uint32_t) taken; /* [atomic] 1: the new thread needs the record no more */
+};
+
+static void *thread_main(void *data) {
+	struct start *start = data;
+	void (*body)(void *) = start->body;
+	void *argument = start->argument;
+	(void)prctl(PR_SET_NAME, start->name, 0, 0, 0);
+	store_release(&start->taken, 1);
+	/* The record may be gone by now. Its address alone matters for a wake, and waking a stranger is
+	 * harmless. */
+	os_wake(&start->taken, 1);
+	body(argument);
+	return NULL;
+}
+
+/* Size 0: the default of the process. */
+static int create(struct start *start, size_t stack_size) {
+	pthread_t thread;
+	pthread_attr_t attributes;
+	int error = pthread_attr_init(&attributes);
+	if (error != 0)
+		return error;
+	error = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	if (error == 0 && stack_size != 0)
+		error = pthread_attr_setstacksize(&attributes, stack_size);
+	if (error == 0)
+		error = pthread_create(&thread, &attributes, thread_main, start);
+	(void)pthread_attr_destroy(&attributes);
+	return error;
+}
+
+/* The C library may put the thread-local storage of all loaded objects on the stack, and says EINVAL when
+ * that does not fit; the default size is what the program itself lives with. */
+static int create_small(struct start *start) {
+	size_t least = (size_t)PTHREAD_STACK_MIN;
+	int error = create(start, round_up(size_max(STACK_SIZE, least), os.page_size));
+	return error == EINVAL ? create(start, 0) : error;
+}
+
+int os_thread_start(void (*body)(void *), void *argument, const char *name) {
+	int saved = errno;
+	struct start start = {body, argument, name, 0};
+	sigset_t all, before;
+	sigfillset(&all);
+	int error = pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (error == 0) {
+		error = create_small(&start);
+		while (error == 0 && load_acquire(&start.taken) == 0)
+			os_wait(&start.taken, 0, 0);
+		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
+	errno = saved;
+	return error;
+}
+
+_Noreturn void os_abort(void) {
+	abort();
+}

@@ -1,0 +1,136 @@
+/* chunk.c - bookkeeping of the pages of one chunk. */
+#include <string.h>
+#include "page/page.h"
+
+void chunk_init(struct chunk *chunk, uintptr_t base) {
+	memset(chunk, 0, sizeof *chunk);
+	list_init(&chunk->link);
+	list_init(&chunk->unclean_link);
+	chunk->base = base;
+	chunk->nfree = CHUNK_PAGES;
+	chunk->longest = CHUNK_PAGES;
+	memset(chunk->free, 0xff, sizeof chunk->free);
+}
+
+static void mark_used(struct chunk *chunk, unsigned first, unsigned count) {
+	bitmap_clear_range(chunk->free, first, count);
+	chunk->nfree = (uint16_t)(chunk->nfree - count);
+	for (int s = 0; s < PAGE_STATES; s++)
+		if (chunk->count[s] != 0)
+			chunk->count[s] = (uint16_t)(chunk->count[s] - bitmap_count_range(chunk->unclean[s], first, count));
+}
+
+/* A run among the free pages that were written before: taking them costs no page fault. */
+static unsigned find_unclean(const struct chunk *chunk, unsigned count, unsigned align) {
+	if (chunk->count[PAGE_DIRTY] + chunk->count[PAGE_MUZZY] < (int)count)
+		return BITMAP_NONE;
+	uint64_t map[CHUNK_WORDS];
+	for (unsigned i = 0; i < CHUNK_WORDS; i++)
+		map[i] = chunk->free[i] & (chunk->unclean[PAGE_DIRTY][i] | chunk->unclean[PAGE_MUZZY][i]);
+	return bitmap_find_run(map, CHUNK_PAGES, count, align, NULL);
+}
+
+bool chunk_take(struct chunk *chunk, unsigned count, unsigned align, unsigned *first) {
+	unsigned found = find_unclean(chunk, count, align);
+	if (found == BITMAP_NONE) {
+		unsigned longest;
+		found = bitmap_find_run(chunk->free, CHUNK_PAGES, count, align, &longest);
+		if (found == BITMAP_NONE) {
+			chunk->longest = (uint16_t)longest;
+			return false;
+		}
+	}
+	mark_used(chunk, found, count);
+	if (chunk->longest > chunk->nfree)
+		chunk->longest = chunk->nfree;
+	*first = found;
+	return true;
+}
+
+bool chunk_take_at(struct chunk *chunk, unsigned first, unsigned count) {
+	if (first + count > CHUNK_PAGES || bitmap_next_clear(chunk->free, CHUNK_PAGES, first) < first + count)
+		return false;
+	mark_used(chunk, first, count);
+	if (chunk->longest > chunk->nfree)
+		chunk->longest = chunk->nfree;
+	return true;
+}
+
+bool chunk_is_clean(const struct chunk *chunk, unsigned first, unsigned count) {
+	return bitmap_next_set(chunk->unclean[PAGE_DIRTY], CHUNK_PAGES, first) >= first + count &&
+	       bitmap_next_set(chunk->unclean[PAGE_MUZZY], CHUNK_PAGES, first) >= first + count;
+}
+
+/* Enters free pages into the counts; their state bits are set already. */
+static void note_freed(struct chunk *chunk, unsigned count, enum page_state state) {
+	chunk->nfree = (uint16_t)(chunk->nfree + count);
+	if (state != PAGE_CLEAN)
+		chunk->count[state] = (uint16_t)(chunk->count[state] + count);
+}
+
+void chunk_give(struct chunk *chunk, unsigned first, unsigned count, enum page_state state) {
+	expect(bitmap_count_range(chunk->free, first, count) == 0);
+	bitmap_set_range(chunk->free, first, count);
+	for (int s = 0; s < PAGE_STATES; s++) {
+		if (s == (int)state)
+			bitmap_set_range(chunk->unclean[s], first, count);
+		else
+			bitmap_clear_range(chunk->unclean[s], first, count);
+	}
+	note_freed(chunk, count, state);
+	unsigned start = bitmap_run_start(chunk->free, first);
+	unsigned end = bitmap_next_clear(chunk->free, CHUNK_PAGES, first + count);
+	if (end - start > chunk->longest)
+		chunk->longest = (uint16_t)(end - start);
+}
+
+/* How many pages in `state` the OS page [first, first + unit) holds; 0 when part of it is in use. */
+static unsigned count_purgeable(const struct chunk *chunk, enum page_state state, unsigned first, unsigned unit) {
+	if (bitmap_next_clear(chunk->free, CHUNK_PAGES, first) < first + unit)
+		return 0;
+	return bitmap_count_range(chunk->unclean[state], first, unit);
+}
+
+unsigned chunk_take_victims(struct chunk *chunk, enum page_state state, unsigned most, unsigned unit,
+                            uint64_t victims[CHUNK_WORDS]) {
+	unsigned picked = 0;
+	memset(victims, 0, CHUNK_WORDS * sizeof victims[0]);
+	for (unsigned at = CHUNK_PAGES; at > 0 && picked < most && chunk->count[state] != 0; at -= unit) {
+		unsigned first = at - unit;
+		if ((chunk->free[first / 64] & chunk->unclean[state][first / 64]) == 0) {
+			at = (unsigned)round_down(first, 64) + unit; /* a word without any */
+			continue;
+		}
+		unsigned found = count_purgeable(chunk, state, first, unit);
+		if (found == 0)
+			continue;
+		bitmap_set_range(victims, first, unit);
+		picked += found;
+		mark_used(chunk, first, unit);
+	}
+	return picked;
+}
+
+void chunk_give_victims(struct chunk *chunk, const uint64_t victims[CHUNK_WORDS], enum page_state state) {
+	unsigned first = bitmap_next_set(victims, CHUNK_PAGES, 0);
+	while (first < CHUNK_PAGES) {
+		unsigned end = bitmap_next_clear(victims, CHUNK_PAGES, first);
+		chunk_give(chunk, first, end - first, state);
+		first = bitmap_next_set(victims, CHUNK_PAGES, end);
+	}
+}
+
+void chunk_audit(const struct chunk *chunk) {
+	unsigned longest;
+	must(bitmap_count_range(chunk->free, 0, CHUNK_PAGES) == chunk->nfree, chunk);
+	(void)bitmap_find_run(chunk->free, CHUNK_PAGES, CHUNK_PAGES + 1, 1, &longest);
+	must(longest <= chunk->longest, chunk);
+	unsigned count[PAGE_STATES] = {0};
+	for (unsigned i = 0; i < CHUNK_WORDS; i++) {
+		must((chunk->unclean[PAGE_DIRTY][i] & chunk->unclean[PAGE_MUZZY][i]) == 0, chunk);
+		for (int s = 0; s < PAGE_STATES; s++)
+			count[s] += bit_count(chunk->free[i] & chunk->unclean[s][i]);
+	}
+	for (int s = 0; s < PAGE_STATES; s++)
+		must(count[s] == chunk->count[s], chunk);
+}

@@ -1,0 +1,72 @@
+/* chunk.h - the record of one chunk: 512 pages of 4 KiB, 2 MiB, aligned to its size.
+ *
+ *   page:    used         free, clean       free, dirty            free, muzzy
+ *   free:    0            1                 1                      1
+ *   dirty:   (remembers)  0                 1 written, resident    0
+ *   muzzy:   (remembers)  0                 0                      1 written, given back lazily
+ *
+ *   A clean page reads as zero. nfree = bits in free, count[s] = bits in free & state[s],
+ *   longest >= longest run of bits in free; dirty & muzzy = 0.
+ *
+ *   state                         who owns the record
+ *   CHUNK_POOLED                  the pool (pool lock); all pages free; `run` is valid in the first and last of a range
+ *   CHUNK_SHARED                  the pages of one arena (its lock): runs of it are handed out
+ *   CHUNK_WHOLE                   the huge block that fills it
+ *
+ * Functions here are bookkeeping on one record: no lock, no system call; the owner's lock is held. */
+#ifndef ASHLAR_PAGE_CHUNK_H
+#define ASHLAR_PAGE_CHUNK_H
+
+#include "meta/meta.h"
+
+enum page_state { PAGE_DIRTY, PAGE_MUZZY, PAGE_STATES, PAGE_CLEAN = PAGE_STATES };
+
+enum chunk_state { CHUNK_POOLED, CHUNK_SHARED, CHUNK_WHOLE };
+
+#define CHUNK_WORDS (CHUNK_PAGES / 64)
+
+struct chunk {
+	struct list link;            /* in a list of pages or pool, by free run */
+	struct list unclean_link;    /* in a list of pages: has free dirty or muzzy pages */
+	uintptr_t base;              /* [const] */
+	struct pages *owner;         /* NULL in the pool */
+	uint32_t run;                /* pooled: chunks of the range this one begins or ends */
+	uint32_t run_unclean;        /* pooled, first of its range: chunks of it with unclean pages */
+	uint32_t pass;               /* purge pass that has been here */
+	uint16_t nfree;
+	uint16_t count[PAGE_STATES]; /* free pages in each state */
+	uint16_t longest;
+	_Atomic(uint8_t) state;      /* enum chunk_state; to and from CHUNK_POOLED under the pool lock   [atomic] */
+	uint8_t level;               /* pages: occupancy list */
+	uint8_t bucket;              /* pages: list of its level, by longest run */
+	bool listed;
+	bool moved;                  /* pages were moved in or out by the kernel: mappings do not merge */
+	uint64_t free[CHUNK_WORDS];
+	uint64_t unclean[PAGE_STATES][CHUNK_WORDS];
+};
+
+/* Makes a record for fresh, clean, free memory. */
+void chunk_init(struct chunk *chunk, uintptr_t base);
+
+/* Takes the first free run of `count` pages at a multiple of `align` pages, preferring one that is wholly dirty or
+ * muzzy. *first gets its page. False: there is none; then `longest` is exact when align is 1. */
+bool chunk_take(struct chunk *chunk, unsigned count, unsigned align, unsigned *first);
+/* Takes [first, first + count) if all of it is free. */
+bool chunk_take_at(struct chunk *chunk, unsigned first, unsigned count);
+/* Is every page of the range clean? (Asked of free or of just taken pages.) */
+bool chunk_is_clean(const struct chunk *chunk, unsigned first, unsigned count);
+/* Gives used pages back in the given state. */
+void chunk_give(struct chunk *chunk, unsigned first, unsigned count, enum page_state state);
+
+/* Picks free pages for purging, at least `most` pages in `state` if there are that many, and marks them used. They
+ * are whole OS pages of `unit` pages (a power of two, at most 64), highest first, that hold some page in `state`;
+ * their other pages may be in any state. Returns the pages in `state`; victims gets the bits of all. Ended by
+ * chunk_give_victims. */
+unsigned chunk_take_victims(struct chunk *chunk, enum page_state state, unsigned most, unsigned unit,
+                            uint64_t victims[CHUNK_WORDS]);
+void chunk_give_victims(struct chunk *chunk, const uint64_t victims[CHUNK_WORDS], enum page_state state);
+
+/* Debug: the equations above hold. */
+void chunk_audit(const struct chunk *chunk);
+
+#endif

@@ -1,0 +1,40 @@
+/* inside.h - what pages.c, huge.c and purge.c share; nobody else includes it. The pages lock is held throughout,
+ * except where a function takes it itself (huge_*). */
+#ifndef ASHLAR_PAGE_INSIDE_H
+#define ASHLAR_PAGE_INSIDE_H
+
+#include "page/pages.h"
+
+static inline unsigned page_in_chunk(uintptr_t addr) {
+	return (unsigned)((addr & (CHUNK - 1)) >> PAGE_SHIFT);
+}
+
+/* Puts the chunk into the lists its counts ask for / takes it out of all. */
+void pages_list(struct pages *pages, struct chunk *chunk) REQUIRES(pages->lock);
+void pages_unlist(struct pages *pages, struct chunk *chunk) REQUIRES(pages->lock);
+/* Adds a chunk's counts to the arena's sums, or takes them out: around every change of a chunk. */
+void pages_note(struct pages *pages, const struct chunk *chunk, bool enter) REQUIRES(pages->lock);
+/* Makes a chunk from the pool one of this arena's. */
+void pages_adopt(struct pages *pages, struct chunk *chunk) REQUIRES(pages->lock);
+/* Re-lists a chunk after a change. Returns it when it is wholly free and not wanted: already out of the arena, the caller
+ * gives it to the pool after dropping the lock. */
+struct chunk *pages_settle(struct pages *pages, struct chunk *chunk) REQUIRES(pages->lock);
+struct chunk *pages_give_run(struct pages *pages, struct chunk *chunk, unsigned first, unsigned count,
+                             enum page_state state) REQUIRES(pages->lock);
+
+/* A span record, empty; NULL: no memory. / Back to the arena's idle ones. */
+struct span *pages_new_span(struct pages *pages) REQUIRES(pages->lock);
+void pages_old_span(struct pages *pages, struct span *span) REQUIRES(pages->lock);
+
+/* A huge block begins a chunk and fills every chunk but the last; when the last is not filled, it is a shared chunk of
+ * the arena, so that its tail serves small requests.
+ *
+ *   | CHUNK_WHOLE | CHUNK_WHOLE | CHUNK_SHARED: block | free, other spans |           */
+static inline bool huge_is(const struct span *span) {
+	return span->pages >= CHUNK_PAGES;
+}
+struct span *huge_take(struct pages *pages, size_t count, size_t align);
+void huge_give(struct pages *pages, struct span *span, enum page_state state);
+bool huge_resize(struct pages *pages, struct span *span, size_t count);
+
+#endif

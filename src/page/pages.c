@@ -1,0 +1,309 @@
+/* pages.c - chunks by occupancy, spans out of them. Huge blocks are in huge.c, purging in purge.c. */
+#include <string.h>
+#include "os/os.h"
+#include "page/page.h"
+#include "page/inside.h"
+
+/* How many chunks of one bucket are looked at for a long enough run. */
+#define FIT_TRIES 4
+
+/* Bucket of chunks whose longest run is `run` pages. */
+static unsigned bucket_of(unsigned run) {
+	if (run <= 8)
+		return run - 1;
+	unsigned lg = bit_highest(run);
+	return 7 + (lg - 3) * 4 + ((run >> (lg - 2)) & 3);
+}
+
+/* Level for the pages used; leaves the present one only when its bounds are left. */
+static unsigned level_for(unsigned level, unsigned used) {
+	static const uint16_t low[PAGES_LEVELS] = {0, 128, 256, 384}, high[PAGES_LEVELS] = {256, 384, 512, 513};
+	while (used >= high[level])
+		level++;
+	while (used < low[level])
+		level--;
+	return level;
+}
+
+void pages_unlist(struct pages *pages, struct chunk *chunk) {
+	if (chunk->listed) {
+		struct list *bucket = &pages->bucket[chunk->level][chunk->bucket];
+		list_remove(&chunk->link);
+		if (list_empty(bucket))
+			pages->filled[chunk->level] &= ~(1u << chunk->bucket);
+		chunk->listed = false;
+	}
+	list_remove(&chunk->unclean_link);
+}
+
+void pages_list(struct pages *pages, struct chunk *chunk) {
+	unsigned level = level_for(chunk->level, CHUNK_PAGES - chunk->nfree);
+	unsigned bucket = chunk->nfree == 0 ? PAGES_BUCKETS : bucket_of(chunk->longest);
+	bool unclean = chunk->count[PAGE_DIRTY] + chunk->count[PAGE_MUZZY] != 0;
+	if (chunk->listed && chunk->level == level && chunk->bucket == bucket &&
+	    unclean == !list_empty(&chunk->unclean_link))
+		return;
+	pages_unlist(pages, chunk);
+	chunk->level = (uint8_t)level;
+	if (unclean)
+		list_push(&pages->unclean[level], &chunk->unclean_link);
+	if (bucket == PAGES_BUCKETS)
+		return;
+	chunk->bucket = (uint8_t)bucket;
+	chunk->listed = true;
+	list_push(&pages->bucket[level][bucket], &chunk->link);
+	pages->filled[level] |= 1u << bucket;
+}
+
+void pages_note(struct pages *pages, const struct chunk *chunk, bool enter) {
+	for (int s = 0; s < PAGE_STATES; s++)
+		pages->pages[s] = enter ? pages->pages[s] + chunk->count[s] : pages->pages[s] - chunk->count[s];
+}
+
+void pages_adopt(struct pages *pages, struct chunk *chunk) {
+	chunk->owner = pages;
+	store_relaxed(&chunk->state, CHUNK_SHARED);
+	chunk->level = 0;
+	chunk->pass = pages->pass; /* whichever arena's it was: the next pass visits it */
+	chunk->listed = false;
+	list_init(&chunk->link);
+	list_init(&chunk->unclean_link);
+	pages_note(pages, chunk, true);
+	pages_list(pages, chunk);
+}
+
+struct chunk *pages_settle(struct pages *pages, struct chunk *chunk) {
+	if (chunk->nfree < CHUNK_PAGES) {
+		if (pages->spare == chunk)
+			pages->spare = NULL;
+		pages_list(pages, chunk);
+		return NULL;
+	}
+	if (pages->spare == NULL || pages->spare == chunk) {
+		pages->spare = chunk;
+		pages_list(pages, chunk);
+		return NULL;
+	}
+	pages_unlist(pages, chunk);
+	pages_note(pages, chunk, false);
+	return chunk;
+}
+
+struct span *pages_new_span(struct pages *pages) {
+	struct list *first = list_first(&pages->idle_spans);
+	struct span *span;
+	if (first != NULL) {
+		list_remove(first);
+		span = container_of(first, struct span, link);
+	} else if ((span = base_take(BASE_SPAN, NULL)) == NULL) {
+		return NULL;
+	}
+	memset(span, 0, offsetof(struct span, open));
+	list_init(&span->link);
+	return span;
+}
+
+void pages_old_span(struct pages *pages, struct span *span) {
+	span->kind = SPAN_FREE;
+	list_push(&pages->idle_spans, &span->link);
+}
+
+/* A chunk of the bucket with a run of `run` pages. All have one, but for the bucket that `run` itself falls into: of that
+ * a few are looked at, so that a hole is found again by a request of its size. */
+static struct chunk *fitting(const struct list *bucket, unsigned run) {
+	unsigned tries = 0;
+	list_each(bucket, node) {
+		struct chunk *chunk = container_of(node, struct chunk, link);
+		if (chunk->longest >= run)
+			return chunk;
+		if (++tries == FIT_TRIES)
+			break;
+	}
+	return NULL;
+}
+
+/* Takes a run out of the fullest chunk that has one. */
+static struct chunk *take_run(struct pages *pages, unsigned count, unsigned align, unsigned *first)
+	REQUIRES(pages->lock) {
+	unsigned run = (unsigned)size_min(count + align - 1, CHUNK_PAGES);
+	uint32_t enough = ~(uint32_t)0 << bucket_of(run);
+	for (unsigned level = PAGES_LEVELS; level-- > 0;) {
+		uint32_t filled = pages->filled[level] & enough;
+		while (filled != 0) {
+			struct chunk *chunk = fitting(&pages->bucket[level][bit_lowest(filled)], run);
+			if (chunk == NULL) {
+				filled &= filled - 1;
+				continue;
+			}
+			pages_note(pages, chunk, false);
+			bool taken = chunk_take(chunk, count, align, first);
+			pages_note(pages, chunk, true);
+			if (taken)
+				return chunk;
+			pages_list(pages, chunk); /* `longest` was too high; now it is exact, and less than `run` */
+			filled = pages->filled[level] & enough;
+		}
+	}
+	return NULL;
+}
+
+struct span *page_take(struct pages *pages, size_t count, size_t align) {
+	if (count >= CHUNK_PAGES || align > CHUNK / 2)
+		return huge_take(pages, count, align);
+	unsigned first;
+	lock_take(&pages->lock);
+	struct span *span = pages_new_span(pages);
+	struct chunk *chunk = NULL;
+	if (span != NULL) {
+		unsigned align_pages = (unsigned)(align / PAGE);
+		chunk = take_run(pages, (unsigned)count, align_pages, &first);
+		struct chunk *fresh = chunk == NULL ? pool_take(pages->pool, 1, CHUNK) : NULL;
+		if (fresh != NULL) {
+			pages_adopt(pages, fresh);
+			chunk = fresh;
+			pages_note(pages, chunk, false);
+			bool taken = chunk_take(chunk, (unsigned)count, align_pages, &first);
+			pages_note(pages, chunk, true);
+			must(taken, chunk);
+		}
+	}
+	if (chunk != NULL) {
+		(void)pages_settle(pages, chunk);
+		span->base = chunk->base + (size_t)first * PAGE;
+		span->pages = count;
+		span->zeroed = chunk_is_clean(chunk, first, (unsigned)count);
+		pages->active += count;
+	} else if (span != NULL) {
+		pages_old_span(pages, span);
+		span = NULL;
+	}
+	lock_drop(&pages->lock);
+	return span;
+}
+
+/* Gives a run of a shared chunk back. Returns the chunk when it should go to the pool. */
+struct chunk *pages_give_run(struct pages *pages, struct chunk *chunk, unsigned first, unsigned count,
+                             enum page_state state) {
+	pages_note(pages, chunk, false);
+	chunk_give(chunk, first, count, state);
+	pages_note(pages, chunk, true);
+	return pages_settle(pages, chunk);
+}
+
+static void give_small(struct pages *pages, struct span *span) {
+	struct chunk *chunk = map_chunk(span->base);
+	lock_take(&pages->lock);
+	struct chunk *whole = pages_give_run(pages, chunk, page_in_chunk(span->base), (unsigned)span->pages, PAGE_DIRTY);
+	pages->active -= span->pages;
+	pages_old_span(pages, span);
+	lock_drop(&pages->lock);
+	if (whole != NULL)
+		pool_give(pages->pool, whole, 1);
+}
+
+void page_give(struct pages *pages, struct span *span) {
+	if (huge_is(span))
+		huge_give(pages, span, PAGE_DIRTY);
+	else
+		give_small(pages, span);
+	if (unlikely(load_relaxed(&pages->decay[PAGE_DIRTY].ms) == 0)) {
+		page_decay(pages, 0, false);
+		pool_decay(pages->pool, 0, false);
+	}
+}
+
+/* Changes the size of a span inside one chunk. */
+static bool resize_in_chunk(struct pages *pages, struct span *span, unsigned count) {
+	struct chunk *chunk = map_chunk(span->base), *whole = NULL;
+	unsigned first = page_in_chunk(span->base), old = (unsigned)span->pages;
+	bool done = true;
+	lock_take(&pages->lock);
+	if (count < old) {
+		whole = pages_give_run(pages, chunk, first + count, old - count, PAGE_DIRTY);
+	} else {
+		pages_note(pages, chunk, false);
+		done = chunk_take_at(chunk, first + old, count - old);
+		pages_note(pages, chunk, true);
+		(void)pages_settle(pages, chunk);
+	}
+	if (done) {
+		pages->active = pages->active - old + count;
+		span->pages = count;
+	}
+	lock_drop(&pages->lock);
+	must(whole == NULL, chunk); /* the span itself is still in it */
+	return done;
+}
+
+bool page_resize(struct pages *pages, struct span *span, size_t count) {
+	if (huge_is(span) || (page_in_chunk(span->base) == 0 && count >= CHUNK_PAGES))
+		return huge_resize(pages, span, count);
+	if (page_in_chunk(span->base) + count > CHUNK_PAGES)
+		return false;
+	return count == span->pages || resize_in_chunk(pages, span, (unsigned)count);
+}
+
+void page_zero(struct span *span, size_t bytes, size_t purge_threshold) {
+	if (span->zeroed)
+		return;
+	char *start = (char *)span->base;
+	if (bytes >= purge_threshold) {
+		uintptr_t first = round_up(span->base, os.page_size);
+		uintptr_t last = round_down(span->base + bytes, os.page_size);
+		if (first < last && os_purge((void *)first, last - first) == 0) {
+			memset(start, 0, first - span->base);
+			memset((void *)last, 0, span->base + bytes - last);
+			return;
+		}
+	}
+	memset(start, 0, bytes);
+}
+
+void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES], uint64_t now)
+	NO_LOCK_ANALYSIS {
+	lock_init(&pages->lock, RANK_PAGES);
+	pages->pool = pool;
+	for (unsigned level = 0; level < PAGES_LEVELS; level++) {
+		list_init(&pages->unclean[level]);
+		for (unsigned b = 0; b < PAGES_BUCKETS; b++)
+			list_init(&pages->bucket[level][b]);
+	}
+	for (int s = 0; s < PAGE_STATES; s++)
+		decay_init(&pages->decay[s], decay_ms[s], now, (uintptr_t)pages ^ now ^ (unsigned)s);
+	list_init(&pages->idle_spans);
+}
+
+struct page_stats page_read_stats(struct pages *pages) {
+	lock_take(&pages->lock);
+	struct page_stats stats = {
+		.active = pages->active,
+		.dirty = pages->pages[PAGE_DIRTY],
+		.muzzy = pages->pages[PAGE_MUZZY],
+	};
+	memcpy(stats.purged, pages->purged, sizeof stats.purged);
+	memcpy(stats.purges, pages->purges, sizeof stats.purges);
+	lock_drop(&pages->lock);
+	return stats;
+}
+
+void pages_audit(struct pages *pages) {
+	size_t sum[PAGE_STATES] = {0};
+	lock_take(&pages->lock);
+	for (unsigned level = 0; level < PAGES_LEVELS; level++) {
+		for (unsigned b = 0; b < PAGES_BUCKETS; b++) {
+			must(list_empty(&pages->bucket[level][b]) == !((pages->filled[level] >> b) & 1), pages);
+			list_each(&pages->bucket[level][b], node) {
+				struct chunk *chunk = container_of(node, struct chunk, link);
+				chunk_audit(chunk);
+				must(chunk->owner == pages && load_relaxed(&chunk->state) == CHUNK_SHARED, chunk);
+				must(chunk->level == level && chunk->bucket == b && chunk->nfree > 0, chunk);
+				must(chunk->nfree < CHUNK_PAGES || chunk == pages->spare, chunk);
+				for (int s = 0; s < PAGE_STATES; s++)
+					sum[s] += chunk->count[s];
+			}
+		}
+	}
+	for (int s = 0; s < PAGE_STATES; s++)
+		must(sum[s] == pages->pages[s], pages);
+	lock_drop(&pages->lock);
+}

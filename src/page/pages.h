@@ -1,0 +1,73 @@
+/* pages.h - the page allocator of one arena: spans out of shared chunks, huge blocks out of whole chunks.
+ *
+ * Chunks with free pages are kept by occupancy and, within it, by longest free run:
+ *
+ *   level 0: under 50 % used    1: 25-75 %    2: 50-100 %    3: from 75 %      (bounds overlap: a chunk does
+ *                                                                                not bounce between two)
+ *   level L: filled[L] bit b  <=>  bucket[L][b] not empty
+ *            bucket[L][b]: chunks whose `longest` is in bucket b: 1, 2, ... 8, then four per doubling up to 512
+ *
+ * A request of n pages takes, fullest level first, a chunk of the lowest bucket that has one with n in a row; sparse
+ * chunks so drain, become wholly free, and go to the pool (all but one per arena).
+ *
+ *   active  pages handed out      pages[s] = sum of count[s] over shared chunks of this arena
+ *
+ * Lock: RANK_PAGES, inside every function, dropped around system calls of purging (pages in transit count as used);
+ * pool and base locks are taken below it. */
+#ifndef ASHLAR_PAGE_PAGES_H
+#define ASHLAR_PAGE_PAGES_H
+
+#include "thread/lock.h"
+#include "page/pool.h"
+
+#define PAGES_LEVELS  4u
+#define PAGES_BUCKETS 32u
+
+struct pages {
+	struct lock lock;
+	struct pool *pool;                                   /* [const] */
+	uint32_t filled[PAGES_LEVELS];
+	uint32_t pass;                      /* of purging */
+	struct list bucket[PAGES_LEVELS][PAGES_BUCKETS];
+	struct list unclean[PAGES_LEVELS];  /* chunks with free dirty or muzzy pages */
+	struct chunk *spare;                /* a wholly free chunk kept, or NULL */
+	struct decay decay[PAGE_STATES];
+	size_t pages[PAGE_STATES];
+	size_t active;
+	size_t purged[PAGE_STATES];         /* pages that left the state by purging */
+	size_t purges[PAGE_STATES];         /* system calls for that */
+	struct list idle_spans;             /* span records to reuse */
+};
+
+void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES], uint64_t now);
+
+/* Takes `count` >= 1 pages starting at a multiple of `align` bytes (a power of two, >= PAGE). The span has base, pages
+ * and zeroed filled in and nothing else; it is not in the page map. NULL: no memory. */
+struct span *page_take(struct pages *pages, size_t count, size_t align);
+/* Gives it back, as dirty. Its blocks must be out of the page map. */
+void page_give(struct pages *pages, struct span *span);
+
+/* Changes the size without moving. Growing takes free pages behind; shrinking gives pages back. False: not possible. */
+bool page_resize(struct pages *pages, struct span *span, size_t count);
+
+/* Moves the contents of `from` into `to` by page tables where both consist of whole chunks up to the last; `from` is
+ * clean afterwards. `bytes` is how much of it matters. False: nothing was done. */
+bool page_move(struct pages *pages, struct span *to, struct span *from, size_t bytes);
+
+/* Makes the block read as zero: clears it, or gives its pages back when that is cheaper. */
+void page_zero(struct span *span, size_t bytes, size_t purge_threshold);
+
+/* Purges what the curve does not allow to stay at `now`; with `all`, everything. The pool has its own pool_decay. */
+void page_decay(struct pages *pages, uint64_t now, bool all);
+void page_set_decay(struct pages *pages, enum page_state state, int64_t ms, uint64_t now);
+
+struct page_stats {
+	size_t active, dirty, muzzy;                  /* pages */
+	size_t purged[PAGE_STATES], purges[PAGE_STATES];
+};
+struct page_stats page_read_stats(struct pages *pages);
+
+/* Debug: lists, masks and sums agree with the chunks. */
+void pages_audit(struct pages *pages);
+
+#endif

@@ -1,0 +1,24 @@
+/* event.h - the door in the stairwell: what a floor may ask of the rooms beside the stairs.
+ *
+ * Floors do not know thread/, ctl/, prof/ and guard/; those install their functions here at start. A hook that is not
+ * installed does nothing. */
+#ifndef ASHLAR_THREAD_EVENT_H
+#define ASHLAR_THREAD_EVENT_H
+
+#include "util/util.h"
+
+enum misuse {
+	MISUSE_INVALID,  /* not a block of ours */
+	MISUSE_INTERIOR, /* inside one of our blocks, or of our pages, not where a block begins */
+	MISUSE_DOUBLE,   /* a block that is free already */
+};
+
+struct event_hooks {
+	/* Reports and does not return. `call` is the public function's name. */
+	void (*misuse)(enum misuse what, const char *call, const void *pointer);
+};
+extern struct event_hooks event_hooks; /* [const after start] */
+
+_Noreturn void event_misuse(enum misuse what, const char *call, const void *pointer);
+
+#endif

@@ -1,0 +1,30 @@
+/* fork.c - the allocator across fork().
+ *
+ *   before   all registered locks are taken, in rank order: nothing is half done, except what other threads were doing
+ *            in their own caches (marked busy there)
+ *   parent   drops them
+ *   child    makes them free; only the calling thread exists: the others' caches are put aside, the helper thread
+ *            is forgotten, and counts of threads start anew
+ *
+ * The handlers are registered from the library's constructor, early, so that "before" runs after nearly everybody
+ * else's handler and "after" before it: those may allocate. */
+#include <pthread.h>
+#include "thread/inside.h"
+
+static void before(void) {
+	lock_take_all();
+}
+
+static void after_in_parent(void) {
+	lock_drop_all();
+}
+
+static void after_in_child(void) {
+	lock_reset_all();
+	tick_forget_helper();
+	thread_forget_others();
+}
+
+void fork_start(void) {
+	(void)pthread_atfork(before, after_in_parent, after_in_child);
+}

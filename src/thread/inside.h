@@ -1,0 +1,28 @@
+/* inside.h - what the files of thread/ share; nobody else includes it. */
+#ifndef ASHLAR_THREAD_INSIDE_H
+#define ASHLAR_THREAD_INSIDE_H
+
+#include "thread/lock.h"
+#include "thread/thread.h"
+
+/* Finds out where the thread word is. True: at a fixed distance from the thread pointer, so that there can be a fast lane.
+ * Before any other access to the word. */
+bool word_start(void);
+struct cache *word_get(void);
+void word_set(struct cache *cache);
+
+/* Asks to be called when threads end. False: not possible. */
+bool thread_prepare_end(void);
+
+/* In a forked child: only the calling thread is left. Caches of the others are put aside... */
+void thread_forget_others(void);
+/* ...and flushed later, off the path from fork to exec. */
+void thread_bury_others(void);
+
+void tick_start(void);
+/* In a forked child: the helper thread does not exist there. */
+void tick_forget_helper(void);
+
+void fork_start(void);
+
+#endif

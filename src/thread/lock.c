@@ -1,0 +1,172 @@
+/* lock.c - futex locks with ranks and a registry. */
+#include "os/os.h"
+#include "thread/lock.h"
+
+#define SPIN_LIMIT 100
+
+enum { UNREGISTERED, REGISTERED, HELD_BY_ALL };
+
+static _Atomic(struct lock *) registry[RANK_COUNT]; /* [closed] push only; read without */
+static _Atomic(uint32_t) closed;                    /* 1: somebody changes the registry, or fork holds all locks */
+static _Atomic(uint32_t) forking;                   /* 1: somebody is between lock_take_all and its end */
+
+#if ASHLAR_DEBUG >= 1
+static _Thread_local uint32_t held; /* bit per rank: what this thread holds */
+static _Thread_local bool holding_all;
+#endif
+
+static void rank_check(const struct lock *lock) {
+#if ASHLAR_DEBUG >= 1
+	must(holding_all || held >> lock->rank == 0, lock);
+#endif
+	(void)lock;
+}
+
+static void rank_note(const struct lock *lock, bool taken) {
+#if ASHLAR_DEBUG >= 1
+	if (!holding_all)
+		held = taken ? held | (uint32_t)1 << lock->rank : held & ~((uint32_t)1 << lock->rank);
+#endif
+	(void)lock;
+	(void)taken;
+}
+
+bool lock_none_held(void) {
+#if ASHLAR_DEBUG >= 1
+	return held == 0 || holding_all;
+#else
+	return true;
+#endif
+}
+
+/* The words `closed` and `forking` are no locks, so that they need no place in the registry: waited for by time. */
+static void word_take(_Atomic(uint32_t) *word) {
+	while (swap_acq_rel(word, 1) != 0)
+		os_wait(word, 1, 1000000);
+}
+
+static void word_drop(_Atomic(uint32_t) *word) {
+	store_release(word, 0);
+}
+
+static COLD void enter_registry(struct lock *lock) {
+	word_take(&closed);
+	if (load_relaxed(&lock->registered) == UNREGISTERED) {
+		lock->next = load_relaxed(&registry[lock->rank]);
+		store_release(&registry[lock->rank], lock);
+		store_release(&lock->registered, REGISTERED);
+	}
+	word_drop(&closed);
+}
+
+void lock_init(struct lock *lock, enum lock_rank rank) {
+	*lock = (struct lock){.rank = (uint16_t)rank};
+	enter_registry(lock);
+}
+
+static bool try_state(struct lock *lock) {
+	uint32_t expected = 0;
+	return load_relaxed(&lock->state) == 0 &&
+	       atomic_compare_exchange_strong_explicit(&lock->state, &expected, 1, memory_order_acquire,
+	                                               memory_order_relaxed);
+}
+
+static NOINLINE void take_contended(struct lock *lock) {
+	for (int i = 0; i < SPIN_LIMIT; i++) {
+		if (try_state(lock))
+			return;
+		cpu_relax();
+	}
+	while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0)
+		os_wait(&lock->state, 2, 0);
+}
+
+void lock_take(struct lock *lock) NO_LOCK_ANALYSIS {
+	rank_check(lock);
+	if (unlikely(load_acquire(&lock->registered) == UNREGISTERED))
+		enter_registry(lock);
+	if (unlikely(!try_state(lock)))
+		take_contended(lock);
+	rank_note(lock, true);
+}
+
+bool lock_try(struct lock *lock) NO_LOCK_ANALYSIS {
+	rank_check(lock);
+	if (unlikely(load_acquire(&lock->registered) == UNREGISTERED))
+		enter_registry(lock);
+	if (!try_state(lock))
+		return false;
+	rank_note(lock, true);
+	return true;
+}
+
+void lock_drop(struct lock *lock) NO_LOCK_ANALYSIS {
+	rank_note(lock, false);
+	if (unlikely(atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2))
+		os_wake(&lock->state, 1);
+}
+
+#define EACH_LOCK(rank, lock) \
+	for (int rank = 0; rank < RANK_COUNT; rank++) \
+		for (struct lock *lock = load_acquire(&registry[rank]); lock != NULL; lock = lock->next)
+
+static void take_registered(void) NO_LOCK_ANALYSIS {
+	EACH_LOCK(rank, lock) {
+		lock_take(lock);
+		store_relaxed(&lock->registered, HELD_BY_ALL);
+	}
+}
+
+static void drop_held(void) NO_LOCK_ANALYSIS {
+	EACH_LOCK(rank, lock) {
+		if (load_relaxed(&lock->registered) != HELD_BY_ALL)
+			continue;
+		store_relaxed(&lock->registered, REGISTERED);
+		lock_drop(lock);
+	}
+}
+
+static bool holds_all_registered(void) {
+	EACH_LOCK(rank, lock)
+		if (load_relaxed(&lock->registered) != HELD_BY_ALL)
+			return false;
+	return true;
+}
+
+void lock_take_all(void) {
+#if ASHLAR_DEBUG >= 1
+	holding_all = true;
+#endif
+	word_take(&forking);
+	for (;;) {
+		take_registered();
+		word_take(&closed);
+		if (holds_all_registered())
+			return;
+		/* One came in behind us. Its holder may wait for a lock of ours, so let go of them before trying again. */
+		word_drop(&closed);
+		drop_held();
+	}
+}
+
+void lock_drop_all(void) {
+	word_drop(&closed);
+	drop_held();
+	word_drop(&forking);
+#if ASHLAR_DEBUG >= 1
+	holding_all = false;
+#endif
+}
+
+void lock_reset_all(void) {
+	EACH_LOCK(rank, lock) {
+		store_relaxed(&lock->registered, REGISTERED);
+		store_relaxed(&lock->state, 0);
+	}
+	word_drop(&closed);
+	word_drop(&forking);
+#if ASHLAR_DEBUG >= 1
+	holding_all = false;
+	held = 0;
+#endif
+}

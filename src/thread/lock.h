@@ -1,0 +1,70 @@
+/* lock.h - locks, their ranks, and the registry that fork walks.
+ *
+ *   state   0 free, 1 taken, 2 taken and somebody may be waiting
+ *
+ *     take: 0 -> 1 (uncontended)       spin a while, then swap in 2 and sleep on the word until it was 0
+ *     drop: -> 0, and wake one if it was 2
+ *
+ * Ranks: a thread takes locks only in rising rank order (checked in debug builds); two of one rank never together,
+ * except by fork, which takes all of them in registry order.
+ *
+ *   START -> PURGE -> THREADS -> ARENAS -> TRANSFER -> BIN -> PAGES -> POOL -> MAP -> BASE
+ *
+ * A static lock enters the registry when it is first taken, a dynamic one in lock_init: a lock that was never
+ * taken needs no care at fork. While fork holds all locks, nobody enters the registry, so that none is held by others
+ * then. Clang's -Wthread-safety checks the guarded functions. */
+#ifndef ASHLAR_THREAD_LOCK_H
+#define ASHLAR_THREAD_LOCK_H
+
+#include "util/util.h"
+
+#if defined(__clang__)
+#define THREAD_ANNOTATION(x) __attribute__((x))
+#else
+#define THREAD_ANNOTATION(x)
+#endif
+#define CAPABILITY(name) THREAD_ANNOTATION(capability(name))
+#define REQUIRES(...)    THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
+#define ACQUIRES(...)    THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
+#define RELEASES(...)    THREAD_ANNOTATION(release_capability(__VA_ARGS__))
+#define TRY_ACQUIRES(...) THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
+#define NO_LOCK_ANALYSIS THREAD_ANNOTATION(no_thread_safety_analysis)
+
+enum lock_rank {
+	RANK_START,    /* thread/start.c: the one initialisation */
+	RANK_PURGE,    /* thread/event.c: one thread at a time runs overdue decay */
+	RANK_THREADS,  /* thread/thread.c: list of thread caches */
+	RANK_ARENAS,   /* arena/arena.c: table of arenas, assignment of threads */
+	RANK_TRANSFER, /* cache/transfer.c: one class's blocks in transit between threads */
+	RANK_BIN,      /* arena/slab.c: one size class of one arena */
+	RANK_PAGES,    /* page/pages.c: chunks of one arena */
+	RANK_POOL,     /* page/pool.c: whole free chunks of the process */
+	RANK_MAP,      /* meta/map.c: making leaves */
+	RANK_BASE,     /* meta/base.c */
+	RANK_COUNT
+};
+
+struct CAPABILITY("lock") lock {
+	_Atomic(uint32_t) state;      /* [atomic] */
+	uint16_t rank;                /* [const] */
+	_Atomic(uint16_t) registered; /* [atomic] 0 until linked into the registry; 2: held by lock_take_all */
+	struct lock *next;            /* in the registry's list of this rank  [const after registration] */
+};
+
+#define LOCK_INITIALIZER(r) {.rank = (r)}
+
+void lock_init(struct lock *lock, enum lock_rank rank);
+void lock_take(struct lock *lock) ACQUIRES(lock);
+bool lock_try(struct lock *lock) TRY_ACQUIRES(true, lock);
+void lock_drop(struct lock *lock) RELEASES(lock);
+
+/* For fork: takes all registered locks in rank order / drops them in the parent / makes them free in the child,
+ * where their owners may not exist any more. */
+void lock_take_all(void);
+void lock_drop_all(void);
+void lock_reset_all(void);
+
+/* Debug builds: the calling thread holds no lock. Always true in release builds. */
+bool lock_none_held(void);
+
+#endif

@@ -1,0 +1,138 @@
+/* tick.c - time passing: overdue decay, and the helper thread that sees to it when nobody else does.
+ *
+ *   full lane of any thread, every TICK_EVERY visits:   time up?  -> purge, for all arenas
+ *   helper thread (programs with several threads):      sleeps one step, purges, sleeps ...
+ *
+ * helper:   NONE --a malloc finds several threads and a heap of some size--> STARTED --fork, in the child--> NONE
+ *           STARTED is also the state while pthread_create runs; if that fails: NONE again, retried after a while.
+ *
+ * The helper is started only from malloc's full lane: free is called by the C library while it holds locks that creating a
+ * thread needs. Lock: PURGE, tried, so that one thread purges and nobody waits for it. */
+#include "os/os.h"
+#include "ctl/ctl.h"
+#include "thread/inside.h"
+
+#define TICK_EVERY     16
+#define MS             ((uint64_t)1000000)
+#define SECOND         (1000 * MS)
+#define STEP_MAX       (50 * MS)      /* between two looks at the clock's work */
+#define LATE           SECOND         /* how late the helper may be before others do its work */
+#define RETRY          (60 * SECOND)
+#define QUIET_ROUNDS   10             /* seconds without unused pages before the helper sleeps long */
+#define HELPER_HEAP    (4 * MIB)      /* a smaller heap needs no helper */
+
+static struct lock purge_lock = LOCK_INITIALIZER(RANK_PURGE);
+static uint64_t step;                      /* nanoseconds                     [const after start] */
+static _Atomic(uint64_t) next_purge;       /* [atomic; written under purge_lock] */
+static _Atomic(uint64_t) next_drain;       /* [atomic; written under purge_lock] */
+static _Atomic(bool) helper_started;       /* [atomic] */
+static _Atomic(uint64_t) next_start;       /* [atomic] */
+static _Atomic(uint32_t) wake_word;        /* [atomic] 1: the helper sleeps long and is to be woken */
+
+void tick_start(void) {
+	uint64_t ms = opt.dirty_decay_ms > 0 ? (uint64_t)opt.dirty_decay_ms : DECAY_STEPS * 50;
+	step = size_max(size_min(ms * MS / DECAY_STEPS, STEP_MAX), MS);
+}
+
+/* Does what is due at `now`. The caller holds purge_lock. */
+static void purge(uint64_t now) REQUIRES(purge_lock) {
+	store_relaxed(&next_purge, now + step);
+	if (now >= load_relaxed(&next_drain)) {
+		store_relaxed(&next_drain, now + SECOND);
+		transfer_drain(false);
+	}
+	arena_decay_all(now, false);
+}
+
+static void look_at_clock(uint64_t now) {
+	uint64_t due = load_relaxed(&next_purge);
+	if (now < due)
+		return;
+	if (load_relaxed(&helper_started)) {
+		if (load_relaxed(&wake_word) != 0) {
+			store_relaxed(&wake_word, 0);
+			os_wake(&wake_word, 1);
+		}
+		if (now < due + LATE)
+			return;
+	}
+	if (lock_try(&purge_lock)) {
+		purge(now);
+		lock_drop(&purge_lock);
+	}
+}
+
+/* -- the helper ------------------------------------------------------------------------------------------------ */
+
+static bool pages_are_unused(void) {
+	struct arena_stats stats = arena_read_stats();
+	return stats.dirty + stats.muzzy > 0;
+}
+
+static void help(void *argument) {
+	(void)argument;
+	word_set(&thread_none);
+	for (unsigned quiet = 0;; quiet++) {
+		lock_take(&purge_lock);
+		purge(os_now_coarse());
+		lock_drop(&purge_lock);
+		if (pages_are_unused()) {
+			quiet = 0;
+			os_wait(&wake_word, 0, step);
+		} else if (quiet < QUIET_ROUNDS) {
+			os_wait(&wake_word, 0, SECOND);
+		} else {
+			store_relaxed(&wake_word, 1);
+			os_wait(&wake_word, 1, 0);
+			quiet = 0;
+		}
+	}
+}
+
+static void consider_helper(uint64_t now) {
+	if (load_relaxed(&helper_started) || now < load_relaxed(&next_start))
+		return;
+	bool useful = opt.helper_thread && thread_count() > 1 && pool_mapped(arena_pool()) >= HELPER_HEAP;
+	if (!useful && !opt.background_thread)
+		return;
+	bool expected = false;
+	if (!cas_acq_rel(&helper_started, &expected, true))
+		return;
+	store_relaxed(&wake_word, 0);
+	if (os_thread_start(help, NULL, "ashlar") != 0) {
+		store_relaxed(&next_start, now + RETRY);
+		store_release(&helper_started, false);
+	}
+}
+
+bool thread_helper_runs(void) {
+	return load_relaxed(&helper_started);
+}
+
+void tick_forget_helper(void) {
+	store_relaxed(&helper_started, false);
+	store_relaxed(&next_start, 0);
+	store_relaxed(&wake_word, 0);
+}
+
+/* -- ticks ----------------------------------------------------------------------------------------------------- */
+
+static bool is_time(const struct cache *cache) {
+	return cache == NULL || cache->visits % TICK_EVERY == 0;
+}
+
+void thread_tick_malloc(struct cache *cache) {
+	if (likely(!is_time(cache)))
+		return;
+	uint64_t now = os_now_coarse();
+	thread_bury_others();
+	look_at_clock(now);
+	if (cache != NULL)
+		consider_helper(now);
+}
+
+void thread_tick_free(struct cache *cache) {
+	if (likely(!is_time(cache)))
+		return;
+	look_at_clock(os_now_coarse());
+}

@@ -1,0 +1,61 @@
+/* bits.h - compiler shims, rounding, logarithms. The only file where a compiler is asked for by name. */
+#ifndef ASHLAR_UTIL_BITS_H
+#define ASHLAR_UTIL_BITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define EXPORT	      __attribute__((visibility("default")))
+#define COLD	      __attribute__((cold, noinline))
+#define NOINLINE      __attribute__((noinline))
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+#define CACHE_LINE 64
+#define KIB	   ((size_t)1 << 10)
+#define MIB	   ((size_t)1 << 20)
+#define GIB	   ((size_t)1 << 30)
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The record of type `type` whose member `member` is at `ptr`. */
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+/* Rounding to a power of two. round_up wraps to 0 when the result does not fit; callers test for that. */
+static inline uintptr_t round_down(uintptr_t value, size_t power) {
+	return value & ~(uintptr_t)(power - 1);
+}
+static inline uintptr_t round_up(uintptr_t value, size_t power) {
+	return (value + (power - 1)) & ~(uintptr_t)(power - 1);
+}
+static inline bool is_power_of_two(size_t value) {
+	return value != 0 && (value & (value - 1)) == 0;
+}
+
+/* Index of the lowest / highest set bit; value must not be 0. */
+static inline unsigned bit_lowest(uint64_t value) {
+	return (unsigned)__builtin_ctzll(value);
+}
+static inline unsigned bit_highest(uint64_t value) {
+	return 63u - (unsigned)__builtin_clzll(value);
+}
+static inline unsigned bit_count(uint64_t value) {
+	return (unsigned)__builtin_popcountll(value);
+}
+
+/* Smallest n with 2^n >= value; value must be at least 1. */
+static inline unsigned log2_ceil(uint64_t value) {
+	return value <= 1 ? 0 : bit_highest(value - 1) + 1;
+}
+
+static inline size_t size_min(size_t a, size_t b) {
+	return a < b ? a : b;
+}
+static inline size_t size_max(size_t a, size_t b) {
+	return a > b ? a : b;
+}
+
+#endif

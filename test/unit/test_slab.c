@@ -1,0 +1,380 @@
+/* Bins and arenas on made-up memory: who has which block, what is counted, and what misuse is seen. */
+// ctest-timeout: 120
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "fake_os.h"
+#include "arena/arena.h"
+#include "thread/event.h"
+
+#define STEPS  12000
+#define LIVE   40000
+#define ARENAS 3
+#define MOST   300 /* blocks in one call */
+
+static uint64_t seed;
+
+/* -- the model: live blocks by class, and a bit for each 8 bytes at which one begins -- */
+
+static struct {
+	void *block[LIVE];
+	unsigned count;
+} live[CLASS_COUNT];
+static uint8_t begins[FAKE_SIZE / 64];
+
+static bool flip_begin(const void *ptr) {
+	size_t index = ((uintptr_t)ptr - FAKE_BASE) / 8;
+	uint8_t bit = (uint8_t)(1u << index % 8);
+	begins[index / 8] ^= bit;
+	return (begins[index / 8] & bit) != 0;
+}
+
+static void check_block(const void *ptr, unsigned class, const struct arena *from) {
+	const struct class_info *info = &class_info[class];
+	const struct span *span = map_span(ptr);
+	assert_non_null(span);
+	assert_int_equal(map_class(ptr), class);
+	assert_int_equal(span->class, class);
+	assert_ptr_equal(span->arena, from);
+	assert_int_equal(span->kind, class <= CLASS_SMALL_LAST ? SPAN_SLAB : SPAN_LARGE);
+	assert_int_equal(((uintptr_t)ptr - span->base) % info->bytes, 0); /* so two blocks cannot overlap */
+	assert_true((uintptr_t)ptr + info->bytes <= span->base + span->pages * PAGE);
+	assert_int_equal(span->pages, info->slab_pages);
+	size_t align = size_min(info->bytes & -(size_t)info->bytes, PAGE);
+	assert_int_equal((uintptr_t)ptr % align, 0);
+}
+
+static unsigned fill(struct arena *from, unsigned class, unsigned want) {
+	void *slots[MOST];
+	if (want > LIVE - live[class].count)
+		want = LIVE - live[class].count;
+	unsigned got = arena_fill(from, class, slots, want);
+	assert_true(got <= want);
+	for (unsigned i = 0; i < got; i++) {
+		check_block(slots[i], class, from);
+		assert_true(flip_begin(slots[i])); /* nobody else's */
+		if (i > 0 && map_span(slots[i]) == map_span(slots[i - 1]))
+			assert_true(slots[i] > slots[i - 1]);
+		live[class].block[live[class].count++] = slots[i];
+	}
+	return got;
+}
+
+static void flush(unsigned class, unsigned want) {
+	void *slots[MOST];
+	unsigned count = 0;
+	for (; count < want && live[class].count > 0; count++) {
+		unsigned i = (unsigned)random_below(&seed, live[class].count);
+		slots[count] = live[class].block[i];
+		live[class].block[i] = live[class].block[--live[class].count];
+		assert_false(flip_begin(slots[count]));
+	}
+	arena_flush(class, slots, count);
+}
+
+static void flush_all(void) {
+	for (unsigned class = 1; class <= CLASS_LAST; class++)
+		while (live[class].count > 0)
+			flush(class, MOST);
+}
+
+static void check_counts(void) {
+	size_t small = 0, large = 0, slab_bytes = 0;
+	for (unsigned class = 1; class <= CLASS_LAST; class++) {
+		struct class_stats stats = arena_read_class(class);
+		size_t bytes = (size_t)live[class].count * class_info[class].bytes;
+		assert_int_equal(stats.filled - stats.flushed, live[class].count);
+		*(class <= CLASS_SMALL_LAST ? &small : &large) += bytes;
+		slab_bytes += stats.slabs * class_info[class].slab_pages * PAGE;
+		if (live[class].count == 0)
+			assert_int_equal(stats.slabs, 0);
+	}
+	struct arena_stats stats = arena_read_stats();
+	assert_int_equal(stats.small, small);
+	assert_int_equal(stats.large, large);
+	assert_int_equal(stats.slab_bytes, slab_bytes);
+	assert_int_equal(stats.active, slab_bytes + large);
+	assert_int_equal(stats.mapped, fake.mapped * PAGE);
+	assert_true(stats.active + stats.dirty + stats.muzzy + stats.retained >= stats.mapped);
+	for (unsigned i = 0; i < arena_count(); i++)
+		arena_audit(arena_at(i));
+}
+
+static void test_random_steps(void **state) {
+	(void)state;
+	for (size_t i = 0; i < test_scaled(STEPS); i++) {
+		bool filling = (i / 1000) % 2 == 0;
+		unsigned class = 1 + (unsigned)random_below(&seed, CLASS_LAST);
+		unsigned want = 1 + (unsigned)random_below(&seed, random_below(&seed, 4) ? 40 : MOST);
+		struct arena *from = arena_at((unsigned)random_below(&seed, ARENAS));
+		fake.fail_map = random_below(&seed, 50) == 0;
+		if (random_below(&seed, 10) < (filling ? 6u : 3u)) {
+			unsigned got = fill(from, class, want);
+			assert_true(got > 0 || fake.fail_map || live[class].count == LIVE || fake.mapped > FAKE_PAGES / 2);
+		} else {
+			flush(class, want);
+		}
+		fake.now += random_below(&seed, 100000000);
+		if (i % 100 == 0) {
+			arena_decay_all(fake.now, random_below(&seed, 4) == 0);
+			check_counts();
+		}
+	}
+	fake.fail_map = false;
+	flush_all();
+	check_counts();
+}
+
+/* Slabs are filled up in the order of how full they are, and slabs that empty go back at once. */
+static void test_fullest_first(void **state) {
+	(void)state;
+	const unsigned class = 21, regions = class_info[class].regions; /* 1 KiB, 32 to a slab */
+	struct arena *arena = arena_at(0);
+	void *slots[4][64];
+	struct span *slab[4];
+	for (unsigned s = 0; s < 4; s++) {
+		assert_int_equal(arena_fill(arena, class, slots[s], regions), regions);
+		slab[s] = map_span(slots[s][0]);
+		assert_ptr_equal(map_span(slots[s][regions - 1]), slab[s]);
+	}
+	static const unsigned freed[4] = {30, 5, 20, 12};
+	for (unsigned s = 0; s < 4; s++)
+		arena_flush(class, slots[s], freed[s]);
+	assert_int_equal(arena_read_class(class).slabs, 4);
+	static const unsigned order[4] = {1, 3, 2, 0};
+	for (unsigned i = 0; i < 4; i++) {
+		void *again[64];
+		assert_int_equal(arena_fill(arena, class, again, freed[order[i]]), freed[order[i]]);
+		for (unsigned k = 0; k < freed[order[i]]; k++) {
+			assert_ptr_equal(map_span(again[k]), slab[order[i]]);
+			assert_ptr_equal(again[k], (char *)slab[order[i]]->base + k * 1024);
+		}
+		memcpy(slots[order[i]], again, freed[order[i]] * sizeof again[0]);
+	}
+	arena_audit(arena);
+	for (unsigned s = 0; s < 4; s++) {
+		arena_flush(class, slots[s], regions);
+		assert_int_equal(arena_read_class(class).slabs, 3 - s);
+		assert_null(map_span((void *)slab[s]->base));
+	}
+	check_counts();
+}
+
+/* One flush with blocks of all arenas mixed: each goes home. */
+static void test_mixed_arenas(void **state) {
+	(void)state;
+	const unsigned class = 5;
+	uint64_t before[ARENAS];
+	for (unsigned a = 0; a < ARENAS; a++) {
+		before[a] = arena_at(a)->bin[class].flushed;
+		assert_int_equal(fill(arena_at(a), class, 100), 100);
+	}
+	flush(class, 3 * 100); /* in random order */
+	for (unsigned a = 0; a < ARENAS; a++) {
+		assert_int_equal(arena_at(a)->bin[class].flushed, before[a] + 100);
+		assert_int_equal(arena_at(a)->bin[class].slabs, 0);
+	}
+	check_counts();
+}
+
+/* Refused memory: what could be had is given, the rest is not. */
+static void test_no_memory(void **state) {
+	(void)state;
+	struct arena *arena = arena_at(1);
+	fake.fail_map = true;
+	for (unsigned class = 36; class <= CLASS_LAST; class++)
+		while (fill(arena, class, MOST) == MOST)
+			continue;
+	assert_int_equal(fill(arena, 36, 10), 0);
+	assert_null(arena_take_large(arena, 100 * MIB, PAGE));
+	check_counts();
+	fake.fail_map = false;
+	assert_int_equal(fill(arena, 36, 10), 10);
+	flush_all();
+	check_counts();
+}
+
+static void test_large(void **state) {
+	(void)state;
+	struct arena *arena = arena_at(2);
+	size_t before = arena_read_stats().large;
+	struct span *span = arena_take_large(arena, 1, 8);
+	assert_int_equal(span->pages * PAGE, LARGE_MIN);
+	assert_int_equal(map_class((void *)span->base), CLASS_SMALL_LAST + 1);
+	assert_int_equal(arena_read_stats().large, before + LARGE_MIN);
+	assert_true(arena_resize_large(span, 20000));
+	assert_int_equal(map_class((void *)span->base), CLASS_SMALL_LAST + 2);
+	assert_int_equal(arena_read_stats().large, before + 20480);
+	if (arena_resize_large(span, 33000)) {
+		assert_int_equal(map_class((void *)span->base), CLASS_NONE);
+		assert_int_equal(arena_read_stats().large, before + 36864);
+	}
+	assert_true(arena_resize_large(span, 5)); /* never below the smallest */
+	assert_int_equal(span->pages * PAGE, LARGE_MIN);
+	uint64_t taken = arena->large[0].taken;
+	assert_false(arena_resize_large(span, SIZE_LIMIT));
+	assert_int_equal(arena->large[0].taken, taken); /* a refusal is no request */
+	assert_ptr_equal(map_span((void *)span->base), span);
+	assert_int_equal(map_class((void *)span->base), CLASS_SMALL_LAST + 1);
+	uintptr_t base = span->base;
+	arena_give_large(span);
+	assert_null(map_span((void *)base));
+	assert_int_equal(arena_read_stats().large, before);
+	span = arena_take_large(arena, 5 * MIB + 1, 4 * MIB);
+	assert_int_equal(span->base % (4 * MIB), 0);
+	assert_int_equal(map_class((void *)span->base), CLASS_NONE);
+	assert_int_equal(arena_read_stats().large, before + 5 * MIB + PAGE);
+	arena_give_large(span);
+	assert_null(arena_take_large(arena, SIZE_LIMIT, PAGE));
+	check_counts();
+}
+
+/* -- arenas -- */
+
+static void test_assign(void **state) {
+	(void)state;
+	struct arena *got[8];
+	assert_int_equal(arena_count(), 1);
+	for (unsigned i = 0; i < ARENAS; i++) {
+		got[i] = arena_assign();
+		assert_int_equal(got[i]->index, i); /* a new one while all have a thread */
+		assert_ptr_equal(arena_at(i), got[i]);
+	}
+	assert_int_equal(arena_count(), ARENAS);
+	for (unsigned i = 0; i < ARENAS; i++)
+		got[ARENAS + i] = arena_assign();
+	assert_int_equal(arena_count(), ARENAS);
+	for (unsigned i = 0; i < ARENAS; i++)
+		assert_int_equal(arena_at(i)->threads, 2);
+	arena_leave(got[1]);
+	assert_ptr_equal(arena_assign(), got[1]); /* the least used */
+	assert_int_equal(arena_read_stats().threads, 2 * ARENAS);
+	for (unsigned i = 0; i < 2 * ARENAS; i++)
+		arena_leave(got[i]);
+	assert_int_equal(arena_read_stats().threads, 0);
+	assert_ptr_equal(arena_assign(), arena_at(0));
+	arena_leave(arena_at(0));
+	assert_null(arena_at(ARENAS));
+	assert_null(arena_at(ARENA_LIMIT));
+}
+
+/* -- misuse: each in a child, whose exit status tells what was reported -- */
+
+static const void *suspect;
+
+static void report(enum misuse what, const char *call, const void *pointer) {
+	_exit(pointer == suspect && strcmp(call, "free") == 0 ? 10 + (int)what : 9);
+}
+
+static int reported_by(void (*body)(void)) {
+	fflush(NULL);
+	pid_t child = fork();
+	if (child == 0) {
+		const struct rlimit none = {0, 0};
+		(void)setrlimit(RLIMIT_CORE, &none);
+		event_hooks.misuse = report;
+		body();
+		_exit(0);
+	}
+	int status = 0;
+	CHECK(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status));
+	return WEXITSTATUS(status) >= 10 ? WEXITSTATUS(status) - 10 : -1 - WEXITSTATUS(status);
+}
+
+enum { SMALL_CLASS = 11, LARGE_CLASS = 39 };
+
+static void twice_in_one_flush(void) {
+	void *slots[10];
+	CHECK(arena_fill(arena_at(0), SMALL_CLASS, slots, 9) == 9);
+	slots[9] = slots[4];
+	suspect = slots[4];
+	arena_flush(SMALL_CLASS, slots, 10);
+}
+static void twice_in_two_flushes(void) {
+	void *slots[10], *again;
+	CHECK(arena_fill(arena_at(0), SMALL_CLASS, slots, 10) == 10);
+	suspect = again = slots[3];
+	arena_flush(SMALL_CLASS, slots, 8);
+	arena_flush(SMALL_CLASS, &again, 1);
+}
+static void twice_as_slab_empties(void) {
+	void *slots[2];
+	CHECK(arena_fill(arena_at(0), SMALL_CLASS, slots, 1) == 1);
+	suspect = slots[1] = slots[0];
+	arena_flush(SMALL_CLASS, slots, 2);
+}
+static void twice_after_slab_went(void) {
+	void *block, *again;
+	CHECK(arena_fill(arena_at(0), SMALL_CLASS, &block, 1) == 1);
+	suspect = again = block;
+	arena_flush(SMALL_CLASS, &block, 1);
+	arena_flush(SMALL_CLASS, &again, 1);
+}
+static void interior(void) {
+	void *slots[2];
+	CHECK(arena_fill(arena_at(0), SMALL_CLASS, slots, 2) == 2);
+	suspect = slots[1] = (char *)slots[1] + 16;
+	arena_flush(SMALL_CLASS, slots, 2);
+}
+static void interior_by_one(void) {
+	void *slots[1];
+	CHECK(arena_fill(arena_at(0), SMALL_CLASS, slots, 1) == 1);
+	suspect = slots[0] = (char *)slots[0] + class_info[SMALL_CLASS].bytes - 1;
+	arena_flush(SMALL_CLASS, slots, 1);
+}
+static void large_twice(void) {
+	void *block, *again;
+	CHECK(arena_fill(arena_at(0), LARGE_CLASS, &block, 1) == 1);
+	suspect = again = block;
+	arena_flush(LARGE_CLASS, &block, 1);
+	arena_flush(LARGE_CLASS, &again, 1);
+}
+static void large_interior(void) {
+	void *block;
+	CHECK(arena_fill(arena_at(0), LARGE_CLASS, &block, 1) == 1);
+	suspect = block = (char *)block + 64;
+	arena_flush(LARGE_CLASS, &block, 1);
+}
+static void nothing_wrong(void) {
+	void *slots[20];
+	CHECK(arena_fill(arena_at(0), SMALL_CLASS, slots, 20) == 20);
+	arena_flush(SMALL_CLASS, slots, 20);
+}
+
+static void test_misuse(void **state) {
+	(void)state;
+	assert_int_equal(reported_by(nothing_wrong), -1);
+	assert_int_equal(reported_by(twice_in_one_flush), MISUSE_DOUBLE);
+	assert_int_equal(reported_by(twice_in_two_flushes), MISUSE_DOUBLE);
+	assert_int_equal(reported_by(twice_as_slab_empties), MISUSE_DOUBLE);
+	assert_int_equal(reported_by(twice_after_slab_went), MISUSE_DOUBLE);
+	assert_int_equal(reported_by(interior), MISUSE_INTERIOR);
+	assert_int_equal(reported_by(interior_by_one), MISUSE_INTERIOR);
+	assert_int_equal(reported_by(large_twice), MISUSE_DOUBLE);
+	assert_int_equal(reported_by(large_interior), MISUSE_INTERIOR);
+}
+
+static int start(void **state) {
+	(void)state;
+	const struct arena_settings settings = {
+		.limit = ARENAS, .decay_ms = {10000, 0}, .hint = FAKE_BASE + 3 * GIB / 2};
+	return arena_start(&settings) ? 0 : -1;
+}
+
+int main(void) {
+	seed = test_seed();
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_assign),       cmocka_unit_test(test_random_steps),
+		cmocka_unit_test(test_fullest_first), cmocka_unit_test(test_mixed_arenas),
+		cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_large),
+		cmocka_unit_test(test_misuse),
+	};
+	return cmocka_run_group_tests(tests, start, NULL);
+}
