@@ -68,8 +68,7 @@ extern "C" {
 /* A block of `size` bytes, contents unspecified. NULL, errno ENOMEM, when there is no memory. [C][P] */
 ASHLAR_BLOCK void *ASHLAR_NAME(malloc)(size_t size) ASHLAR_NOTHROW ASHLAR_ATTR((alloc_size(1)));
 
-/* A block for `count` elements of `size` bytes, all zero. NULL, ENOMEM, also when the product overflows. [C]
- */
+/* A block for `count` elements of `size` bytes, all zero. NULL, ENOMEM, also when the product is too big. [C] */
 ASHLAR_BLOCK void *ASHLAR_NAME(calloc)(size_t count, size_t size) ASHLAR_NOTHROW
 	ASHLAR_ATTR((alloc_size(1, 2)));
 
@@ -191,8 +190,7 @@ ASHLAR_PUBLIC int ASHLAR_NAME(mallctlbymib)(const size_t *mib, size_t length, vo
 
 /* Options as `key:value` pairs separated by commas. A program may define these; the first is overridden by
  * /etc/malloc.conf and by the environment variable MALLOC_CONF, the second overrides those. They are read
- * before the program's constructors run: initialise them with a constant. doc/ctl.md lists the keys. [J]
- */
+ * before the program's constructors run: initialise them with a constant. doc/ctl.md has the keys. [J] */
 ASHLAR_PUBLIC extern const char *ASHLAR_NAME(malloc_conf);
 ASHLAR_PUBLIC extern const char *ASHLAR_NAME(malloc_conf_2_conf_harder);
 

@@ -29,8 +29,6 @@
 #define pvalloc			  ashlar_pvalloc
 #define malloc_usable_size	  ashlar_malloc_usable_size
 #define malloc_trim		  ashlar_malloc_trim
-#define mallinfo		  ashlar_mallinfo
-#define mallinfo2		  ashlar_mallinfo2
 #define mallopt			  ashlar_mallopt
 #define malloc_info		  ashlar_malloc_info
 #define malloc_stats		  ashlar_malloc_stats
@@ -42,6 +40,9 @@
 #define malloc_conf		  ashlar_malloc_conf
 #define malloc_conf_2_conf_harder ashlar_malloc_conf_2_conf_harder
 #define malloc_message		  ashlar_malloc_message
+/* Only where they are functions: there are structures of these names. */
+#define mallinfo(list)	ashlar_mallinfo(list)
+#define mallinfo2(list) ashlar_mallinfo2(list)
 #endif
 
 #endif

@@ -49,7 +49,8 @@ bool arena_start(const struct arena_settings *wanted) {
 	settings = *wanted;
 	if (settings.limit > ARENA_LIMIT)
 		settings.limit = ARENA_LIMIT;
-	base_define(BASE_SPAN, sizeof(struct span));
+	base_define(BASE_SPAN, SPAN_SIZE(SPAN_LARGE));
+	base_define(BASE_SLAB, SPAN_SIZE(SPAN_SLAB));
 	base_define(BASE_CHUNK, sizeof(struct chunk));
 	pool_init(&pool, settings.hint, settings.decay_ms[PAGE_DIRTY], os_now());
 	lock_take(&arenas_lock);

@@ -11,50 +11,48 @@ static unsigned class_of_pages(size_t pages) {
 	return pages <= CACHED_MAX / PAGE && bytes >= LARGE_MIN ? size_class(bytes) : CLASS_NONE;
 }
 
-static void count_taken(struct arena *arena, const struct span *span) {
-	add_relaxed(&counts_of(arena, span->class)->taken, 1);
-	if (span->class == CLASS_NONE)
-		add_relaxed(&arena->huge_bytes, span->pages * PAGE);
+static void count_taken(struct arena *arena, unsigned class, size_t pages) {
+	add_relaxed(&counts_of(arena, class)->taken, 1);
+	if (class == CLASS_NONE)
+		add_relaxed(&arena->huge_bytes, pages * PAGE);
 }
 
-static void count_given(struct arena *arena, const struct span *span) {
-	add_relaxed(&counts_of(arena, span->class)->given, 1);
-	if (span->class == CLASS_NONE)
-		sub_relaxed(&arena->huge_bytes, span->pages * PAGE);
+static void count_given(struct arena *arena, unsigned class, size_t pages) {
+	add_relaxed(&counts_of(arena, class)->given, 1);
+	if (class == CLASS_NONE)
+		sub_relaxed(&arena->huge_bytes, pages * PAGE);
 }
 
 struct span *arena_take_large(struct arena *arena, size_t size, size_t align) {
 	size_t pages = size_pages(size_max(size, LARGE_MIN));
-	struct span *span = page_take(&arena->pages, pages, size_max(align, PAGE));
+	struct span *span = page_take(&arena->pages, SPAN_LARGE, pages, size_max(align, PAGE));
 	if (span == NULL)
 		return NULL;
 	span->arena = arena;
-	span->kind = SPAN_LARGE;
 	span->class = class_of_pages(pages);
-	count_taken(arena, span);
+	count_taken(arena, span->class, pages);
 	map_enter(span);
 	return span;
 }
 
 void arena_give_large(struct span *span) {
 	struct arena *arena = span->arena;
-	count_given(arena, span);
+	count_given(arena, span->class, span->pages);
 	map_remove(span);
 	page_give(&arena->pages, span);
 }
 
 bool arena_resize_large(struct span *span, size_t size) {
 	struct arena *arena = span->arena;
-	size_t pages = size_pages(size_max(size, LARGE_MIN));
-	const struct span before = *span;
-	if (pages == before.pages)
+	size_t pages = size_pages(size_max(size, LARGE_MIN)), before = span->pages;
+	if (pages == before)
 		return true;
 	if (!page_resize(&arena->pages, span, pages))
 		return false;
-	count_given(arena, &before);
+	count_given(arena, span->class, before);
 	span->class = class_of_pages(pages);
 	span->zeroed = false;
 	map_enter(span); /* the first page, whatever the size: overwrites what was there */
-	count_taken(arena, span);
+	count_taken(arena, span->class, pages);
 	return true;
 }

@@ -29,11 +29,10 @@ static void relist(struct bin *bin, struct span *slab, bool listed) REQUIRES(bin
 
 static struct span *new_slab(struct arena *arena, struct bin *bin, unsigned class) REQUIRES(bin->lock) {
 	const struct class_info *info = &class_info[class];
-	struct span *slab = page_take(&arena->pages, info->slab_pages, PAGE);
+	struct span *slab = page_take(&arena->pages, SPAN_SLAB, info->slab_pages, PAGE);
 	if (slab == NULL)
 		return NULL;
 	slab->arena = arena;
-	slab->kind = SPAN_SLAB;
 	slab->class = class;
 	slab->free = info->regions;
 	memset(slab->open, 0, sizeof slab->open);

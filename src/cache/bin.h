@@ -44,7 +44,9 @@ struct cache_depth {
 	uint16_t batch;      /* blocks of the next refill */
 	uint16_t held;       /* blocks held at the last collection */
 	uint8_t lg_slots;    /* storage is a BASE_SLOTS record of 2^lg_slots words */
-	uint8_t last;        /* enum cache_event */
+	unsigned last : 4;   /* enum cache_event */
+	unsigned turned : 1; /* from one kind of event to the other, once */
+	unsigned shrunk : 1; /* since the last miss */
 };
 
 /* Allocations between two visits to the full lane, at most. */

@@ -8,10 +8,10 @@
 #include "cache/cache.h"
 #include "cache/transfer.h"
 
-#define FIRST_BYTES   (4 * KIB)   /* depth a bin opens with, in bytes of blocks... */
-#define FIRST_DEPTH   7           /* ...and in blocks */
-#define EASY_BYTES    (8 * KIB)   /* depth up to this is had for the asking... */
-#define EASY_DEPTH    63          /* ...and this */
+#define FIRST_DEPTH   3           /* blocks a bin opens with, at most */
+#define EASY_BYTES    (4 * KIB)   /* depth up to this is had for the asking... */
+#define EASY_DEPTH    63          /* ...and this... */
+#define EASY_SIZE     (1 * KIB)   /* ...for blocks up to this: one larger block may pin a slab */
 #define CLASS_BYTES   (2 * MIB)   /* a bin holds no more than this... */
 #define CLASS_DEPTH   1023        /* ...and this */
 #define SHARE_MIN     (32 * KIB)
@@ -50,7 +50,12 @@ static unsigned fit(unsigned class, size_t bytes, unsigned most) {
 }
 
 static unsigned first_depth(unsigned class) {
-	return fit(class, FIRST_BYTES, FIRST_DEPTH);
+	return class_info[class].bytes > EASY_SIZE ? 1 : fit(class, EASY_BYTES, FIRST_DEPTH);
+}
+
+/* Depth of a bin that is only allocated from, or only freed to: a batch for one lock, nothing to hoard. */
+static unsigned one_way_depth(unsigned class) {
+	return class_info[class].bytes > EASY_SIZE ? 0 : fit(class, EASY_BYTES, EASY_DEPTH);
 }
 
 static unsigned held(const struct cache *cache, unsigned class) {
@@ -94,10 +99,14 @@ static unsigned room(const struct cache_depth *record) {
 	return (1u << record->lg_slots) - 1;
 }
 
-/* Notes a miss or an overflow. True when the one before was of the other kind. */
+/* Notes a miss or an overflow. True when they come in turn: the last was of the other kind, and not for the first time,
+ * as any thread turns once from allocating to freeing. */
 static bool note_event(struct cache_depth *record, enum cache_event event) {
-	bool in_turn = record->last != CACHE_NOTHING && record->last != (uint8_t)event;
-	record->last = (uint8_t)event;
+	bool turned = record->last != CACHE_NOTHING && record->last != event;
+	bool in_turn = turned && record->turned;
+	record->turned |= turned;
+	record->last = event;
+	record->shrunk &= event == CACHE_OVERFLOW;
 	return in_turn;
 }
 
@@ -105,7 +114,7 @@ static bool note_event(struct cache_depth *record, enum cache_event event) {
 static void earn_depth(struct cache *cache, unsigned class, bool in_turn) {
 	struct cache_depth *record = &cache->depth[class];
 	unsigned depth = (unsigned)size_min(record->depth * 2u + 1, fit(class, CLASS_BYTES, CLASS_DEPTH));
-	if (depth <= record->depth || (!in_turn && depth > fit(class, EASY_BYTES, EASY_DEPTH)))
+	if (depth <= record->depth || (!in_turn && depth > one_way_depth(class)))
 		return;
 	size_t more = (size_t)(depth - record->depth) * class_info[class].bytes;
 	if (cache->capacity + more > load_relaxed(&share))
@@ -173,10 +182,21 @@ static void collect_at_times(struct cache *cache) {
 		collect(cache);
 }
 
-/* Blocks to move at once: a thread that only allocates, or only frees, moves nearly all its bin holds; one that does
- * both keeps half. */
-static unsigned move_count(unsigned depth, bool in_turn) {
-	return in_turn ? (depth + 1) / 2 : depth - depth / 8;
+/* Makes room in a full bin. A thread that allocates and frees in turn keeps half; one that only frees keeps nothing, and
+ * of its depth only what makes a batch: what it holds may stay there for long. False: no depth is left at all. */
+static bool make_room(struct cache *cache, unsigned class) {
+	struct cache_depth *record = &cache->depth[class];
+	bool in_turn = note_event(record, CACHE_OVERFLOW);
+	earn_depth(cache, class, in_turn);
+	unsigned count = held(cache, class);
+	if (count < record->depth)
+		return true;
+	flush_oldest(cache, class, in_turn ? (count + 1) / 2 : count, true);
+	if (!in_turn && !record->shrunk && record->depth > one_way_depth(class)) {
+		record->shrunk = true; /* once until the next miss: growing must be faster */
+		set_depth(cache, class, (unsigned)size_max(record->depth / 2u, one_way_depth(class)));
+	}
+	return record->depth > 0;
 }
 
 /* -- the full lane --------------------------------------------------------------------------------------------- */
@@ -186,7 +206,7 @@ static bool refill(struct cache *cache, unsigned class) {
 	struct cache_depth *record = &cache->depth[class];
 	bool in_turn = note_event(record, CACHE_MISS);
 	earn_depth(cache, class, in_turn);
-	unsigned want = record->batch < record->depth ? record->batch : record->depth;
+	unsigned want = (unsigned)size_max(1, size_min(record->batch, record->depth));
 	void **slots = record->top - want;
 	unsigned got = transfer_pop(class, slots, want);
 	if (got == 0)
@@ -194,7 +214,7 @@ static bool refill(struct cache *cache, unsigned class) {
 	if (got < want)
 		memmove(record->top - got, slots, got * sizeof *slots);
 	cache->bin[class].head = record->top - got;
-	record->batch = (uint16_t)size_min(record->batch * 2u, move_count(record->depth, in_turn));
+	record->batch = (uint16_t)size_min(record->batch * 2u, in_turn ? (record->depth + 1u) / 2 : record->depth);
 	return got > 0;
 }
 
@@ -243,18 +263,12 @@ void cache_give(struct cache *cache, unsigned class, void *block) {
 	}
 	set_busy(cache, true);
 	collect_at_times(cache);
-	if (record->top == NULL && !open_bin(cache, class)) {
+	if (record->top == NULL && !open_bin(cache, class))
 		arena_flush(class, &block, 1);
-	} else {
-		unsigned count = held(cache, class);
-		if (count >= record->depth) {
-			bool in_turn = note_event(record, CACHE_OVERFLOW);
-			earn_depth(cache, class, in_turn);
-			if (count >= record->depth)
-				flush_oldest(cache, class, move_count(record->depth, in_turn), true);
-		}
+	else if (held(cache, class) < record->depth || make_room(cache, class))
 		*--bin->head = block;
-	}
+	else
+		arena_flush(class, &block, 1);
 	compiler_barrier();
 	set_busy(cache, false);
 }

@@ -21,8 +21,10 @@ static size_t record_size(enum base_kind kind) {
 	return kind >= BASE_SLOTS ? sizeof(void *) << (kind - BASE_SLOTS) : base.size[kind];
 }
 
-static size_t record_align(size_t size) {
-	return size_min((size_t)1 << log2_ceil(size), 64 * KIB);
+/* Slot storage must not cross a 64 KiB border; other records begin with a cache line, small ones do not straddle two. */
+static size_t record_align(enum base_kind kind) {
+	size_t power = (size_t)1 << log2_ceil(record_size(kind));
+	return kind >= BASE_SLOTS ? power : size_min(power, CACHE_LINE);
 }
 
 void base_define(enum base_kind kind, size_t size) {
@@ -68,7 +70,7 @@ void *base_take(enum base_kind kind, bool *fresh) {
 		base.free[kind] = record->next;
 		base.stats.idle -= size;
 	} else {
-		record = bump(size, record_align(size));
+		record = bump(size, record_align(kind));
 	}
 	lock_drop(&base_lock);
 	return record;

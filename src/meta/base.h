@@ -14,6 +14,7 @@
 /* Kinds of records with a free list. Slot storage of 2^n slots of 8 bytes is kind BASE_SLOTS + n. */
 enum base_kind {
 	BASE_SPAN,
+	BASE_SLAB,
 	BASE_CHUNK,
 	BASE_CACHE,
 	BASE_SLOTS,
@@ -21,8 +22,8 @@ enum base_kind {
 	BASE_KINDS = BASE_SLOTS + BASE_SLOTS_MAX_LG + 1,
 };
 
-/* Sets the record size of a kind (bytes; aligned to its size rounded up to a power of two, at most 64 KiB).
- * Slot kinds are known already. Called at start. */
+/* Sets the record size of a kind (bytes; aligned to its size rounded up to a power of two, at most a cache line).
+ * Slot kinds are known already, and aligned to their whole size. Called at start. */
 void base_define(enum base_kind kind, size_t size);
 
 /* A record of the kind / back to its free list. NULL: no memory. *fresh (may be NULL) tells if it is all zero. */

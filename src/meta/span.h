@@ -5,7 +5,7 @@
  *   | region | region | region |x|      slab: x < one region
  *   | block                      |      large: the block begins at base
  *
- * A span lives from page_take to page_give. 128 bytes; the first half is what freeing to a slab reads. */
+ * A span lives from page_take to page_give. A large block's record ends before open[]: use SPAN_SIZE(kind). */
 #ifndef ASHLAR_META_SPAN_H
 #define ASHLAR_META_SPAN_H
 
@@ -32,6 +32,8 @@ struct span {
 	struct list link;    /* slab: in its bin; large: in its arena             [bin lock / pages lock] */
 	uint64_t open[8];    /* slab: bit i set: region i is free                              [bin lock] */
 };
-_Static_assert(sizeof(struct span) == 128, "two cache lines");
+_Static_assert(sizeof(struct span) == 128 && offsetof(struct span, open) == 64, "two cache lines, or one");
+
+#define SPAN_SIZE(kind) ((kind) == SPAN_SLAB ? sizeof(struct span) : offsetof(struct span, open))
 
 #endif

@@ -34,14 +34,14 @@ static bool share_tail(struct pages *pages, struct chunk *chunk, unsigned tail) 
 	return clean;
 }
 
-struct span *huge_take(struct pages *pages, size_t count, size_t align) {
+struct span *huge_take(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
 	size_t whole = count / CHUNK_PAGES;
 	unsigned tail = (unsigned)(count % CHUNK_PAGES);
 	struct chunk *first = pool_take(pages->pool, whole + (tail != 0), size_max(align, CHUNK));
 	if (first == NULL)
 		return NULL;
 	lock_take(&pages->lock);
-	struct span *span = pages_new_span(pages);
+	struct span *span = pages_new_span(pages, kind);
 	if (span != NULL) {
 		span->base = first->base;
 		span->pages = count;

@@ -23,7 +23,7 @@ struct chunk *pages_give_run(struct pages *pages, struct chunk *chunk, unsigned 
                              enum page_state state) REQUIRES(pages->lock);
 
 /* A span record, empty; NULL: no memory. / Back to the arena's idle ones. */
-struct span *pages_new_span(struct pages *pages) REQUIRES(pages->lock);
+struct span *pages_new_span(struct pages *pages, enum span_kind kind) REQUIRES(pages->lock);
 void pages_old_span(struct pages *pages, struct span *span) REQUIRES(pages->lock);
 
 /* A huge block begins a chunk and fills every chunk but the last; when the last is not filled, it is a shared chunk of
@@ -33,7 +33,7 @@ void pages_old_span(struct pages *pages, struct span *span) REQUIRES(pages->lock
 static inline bool huge_is(const struct span *span) {
 	return span->pages >= CHUNK_PAGES;
 }
-struct span *huge_take(struct pages *pages, size_t count, size_t align);
+struct span *huge_take(struct pages *pages, enum span_kind kind, size_t count, size_t align);
 void huge_give(struct pages *pages, struct span *span, enum page_state state);
 bool huge_resize(struct pages *pages, struct span *span, size_t count);
 

@@ -89,23 +89,28 @@ struct chunk *pages_settle(struct pages *pages, struct chunk *chunk) {
 	return chunk;
 }
 
-struct span *pages_new_span(struct pages *pages) {
-	struct list *first = list_first(&pages->idle_spans);
+static struct list *idle_spans(struct pages *pages, unsigned kind) {
+	return &pages->idle_spans[kind != SPAN_SLAB];
+}
+
+struct span *pages_new_span(struct pages *pages, enum span_kind kind) {
+	struct list *first = list_first(idle_spans(pages, kind));
 	struct span *span;
 	if (first != NULL) {
 		list_remove(first);
 		span = container_of(first, struct span, link);
-	} else if ((span = base_take(BASE_SPAN, NULL)) == NULL) {
+	} else if ((span = base_take(kind == SPAN_SLAB ? BASE_SLAB : BASE_SPAN, NULL)) == NULL) {
 		return NULL;
 	}
 	memset(span, 0, offsetof(struct span, open));
 	list_init(&span->link);
+	span->kind = (uint8_t)kind;
 	return span;
 }
 
 void pages_old_span(struct pages *pages, struct span *span) {
+	list_push(idle_spans(pages, span->kind), &span->link);
 	span->kind = SPAN_FREE;
-	list_push(&pages->idle_spans, &span->link);
 }
 
 /* A chunk of the bucket with a run of `run` pages. All have one, but for the bucket that `run` itself falls into: of that
@@ -147,12 +152,12 @@ static struct chunk *take_run(struct pages *pages, unsigned count, unsigned alig
 	return NULL;
 }
 
-struct span *page_take(struct pages *pages, size_t count, size_t align) {
+struct span *page_take(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
 	if (count >= CHUNK_PAGES || align > CHUNK / 2)
-		return huge_take(pages, count, align);
+		return huge_take(pages, kind, count, align);
 	unsigned first;
 	lock_take(&pages->lock);
-	struct span *span = pages_new_span(pages);
+	struct span *span = pages_new_span(pages, kind);
 	struct chunk *chunk = NULL;
 	if (span != NULL) {
 		unsigned align_pages = (unsigned)(align / PAGE);
@@ -270,7 +275,8 @@ void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[P
 	}
 	for (int s = 0; s < PAGE_STATES; s++)
 		decay_init(&pages->decay[s], decay_ms[s], now, (uintptr_t)pages ^ now ^ (unsigned)s);
-	list_init(&pages->idle_spans);
+	list_init(&pages->idle_spans[0]);
+	list_init(&pages->idle_spans[1]);
 }
 
 struct page_stats page_read_stats(struct pages *pages) {

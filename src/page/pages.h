@@ -36,14 +36,14 @@ struct pages {
 	size_t active;
 	size_t purged[PAGE_STATES];         /* pages that left the state by purging */
 	size_t purges[PAGE_STATES];         /* system calls for that */
-	struct list idle_spans;             /* span records to reuse */
+	struct list idle_spans[2];          /* span records to reuse: of slabs, of large blocks */
 };
 
 void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES], uint64_t now);
 
-/* Takes `count` >= 1 pages starting at a multiple of `align` bytes (a power of two, >= PAGE). The span has base, pages
- * and zeroed filled in and nothing else; it is not in the page map. NULL: no memory. */
-struct span *page_take(struct pages *pages, size_t count, size_t align);
+/* Takes `count` >= 1 pages starting at a multiple of `align` bytes (a power of two, >= PAGE). The span has kind, base,
+ * pages and zeroed filled in and nothing else; it is not in the page map. NULL: no memory. */
+struct span *page_take(struct pages *pages, enum span_kind kind, size_t count, size_t align);
 /* Gives it back, as dirty. Its blocks must be out of the page map. */
 void page_give(struct pages *pages, struct span *span);
 

@@ -25,7 +25,7 @@
 #endif
 
 enum mode { FAIL_ONE, FAIL_FROM, FAIL_EVERY };
-enum { MOST_CALLS = 5000, RAN_OUT = 40, FAILED_SOME = 41, ROUNDS = 30 };
+enum { MOST_CALLS = 5000, MOST_BROKEN = 10, HANG = 60, RAN_OUT = 40, FAILED_SOME = 41, ROUNDS = 30 };
 
 static atomic_long calls, failures;
 static atomic_bool healed;
@@ -240,7 +240,9 @@ static int one_run(enum mode mode) {
 	return refused ? FAILED_SOME : RAN_OUT;
 }
 
-/* True when the run reached its order; any end but the two expected ones fails the test. */
+static int broken; /* runs that ended in another way than the two expected ones */
+
+/* True when the run reached its order. One that broke counts, but others are still tried: up to MOST_BROKEN. */
 static bool start_run(enum mode mode, long k) {
 	pid_t child = fork();
 	CHECK(child >= 0);
@@ -248,6 +250,7 @@ static bool start_run(enum mode mode, long k) {
 		char at[32], how[32];
 		snprintf(at, sizeof at, "%ld", k);
 		snprintf(how, sizeof how, "%d", (int)mode);
+		alarm(HANG);
 		setenv("TEST_FAULT_AT", at, 1);
 		setenv("TEST_FAULT_MODE", how, 1);
 		/* With immediate purging a short run makes all the calls a long one would. */
@@ -262,7 +265,8 @@ static bool start_run(enum mode mode, long k) {
 			"mode %d, call %ld: status 0x%x; repeat with TEST_FAULT_MODE=%d TEST_FAULT_AT=%ld "
 			"MALLOC_CONF=dirty_decay_ms:0\n",
 			(int)mode, k, (unsigned)status, (int)mode, k);
-		test_fail(__FILE__, __LINE__, "a run with refused mapping calls ends well");
+		CHECK(++broken < MOST_BROKEN);
+		return k < MOST_CALLS;
 	}
 	return WEXITSTATUS(status) == FAILED_SOME;
 }
@@ -282,10 +286,11 @@ int main(void) {
 		k = after(k);
 	fprintf(stderr, "a run makes about %ld mapping calls\n", k - 1);
 	CHECK(k > 3);
-	CHECK(k < MOST_CALLS * 100);
+	CHECK(k < MOST_CALLS);
 	for (k = 1; start_run(FAIL_FROM, k);)
 		k = after(k);
 	for (long every = 2; every <= 8; every += 3)
 		CHECK(start_run(FAIL_EVERY, every));
+	CHECK(broken == 0);
 	return 0;
 }

@@ -130,7 +130,8 @@ static void check_span(const struct block *b) {
 }
 
 static bool take(struct block *b, unsigned from, size_t count, size_t align) {
-	b->span = page_take(&arena[from], count, align);
+	enum span_kind kind = random_below(&seed, 2) ? SPAN_SLAB : SPAN_LARGE;
+	b->span = page_take(&arena[from], kind, count, align);
 	if (b->span == NULL)
 		return false;
 	*b = (struct block){b->span, b->span->base, count, from};
@@ -139,7 +140,7 @@ static bool take(struct block *b, unsigned from, size_t count, size_t align) {
 	own(b->base, count, 0, number_of(b));
 	assert_true(!b->span->zeroed || fake_reads_zero(b->base, count));
 	assert_true(b->span->link.next == &b->span->link);
-	b->span->kind = SPAN_LARGE;
+	assert_int_equal(b->span->kind, kind);
 	return true;
 }
 
@@ -506,7 +507,8 @@ static void test_each_refusal(void **state) {
 
 static int start(void **state) {
 	(void)state;
-	base_define(BASE_SPAN, sizeof(struct span));
+	base_define(BASE_SPAN, SPAN_SIZE(SPAN_LARGE));
+	base_define(BASE_SLAB, SPAN_SIZE(SPAN_SLAB));
 	base_define(BASE_CHUNK, sizeof(struct chunk));
 	pool_init(&pool, FAKE_BASE + 3 * GIB / 2, default_ms[PAGE_DIRTY], fake.now);
 	for (unsigned a = 0; a < ARENAS; a++)

@@ -70,7 +70,7 @@ static void test_slabs(void **state) {
 		const struct class_info *info = &class_info[class];
 		size_t slab = info->slab_pages * PAGE;
 		assert_int_equal(info->regions, slab / info->bytes);
-		assert_true(info->regions >= 8 && info->regions <= 512);
+		assert_true(info->regions >= 1 && info->regions <= 512);
 		assert_int_equal(slab % info->bytes, 0);
 		assert_true(slab <= 128 * KIB);
 		for (size_t offset = 0; offset < slab; offset++)

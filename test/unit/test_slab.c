@@ -132,37 +132,44 @@ static void test_random_steps(void **state) {
 	check_counts();
 }
 
+/* The largest class with at least 16 blocks to a slab. */
+static unsigned class_with_regions(void) {
+	unsigned class = CLASS_SMALL_LAST;
+	while (class_info[class].regions < 16)
+		class--;
+	return class;
+}
+
 /* Slabs are filled up in the order of how full they are, and slabs that empty go back at once. */
 static void test_fullest_first(void **state) {
 	(void)state;
-	const unsigned class = 21, regions = class_info[class].regions; /* 1 KiB, 32 to a slab */
+	const unsigned class = class_with_regions(), regions = class_info[class].regions;
 	struct arena *arena = arena_at(0);
-	void *slots[4][64];
+	static void *slots[4][512], *again[512];
 	struct span *slab[4];
 	for (unsigned s = 0; s < 4; s++) {
 		assert_int_equal(arena_fill(arena, class, slots[s], regions), regions);
 		slab[s] = map_span(slots[s][0]);
 		assert_ptr_equal(map_span(slots[s][regions - 1]), slab[s]);
 	}
-	static const unsigned freed[4] = {30, 5, 20, 12};
+	const unsigned freed[4] = {regions - 1, regions / 8, regions * 5 / 8, regions * 3 / 8};
 	for (unsigned s = 0; s < 4; s++)
 		arena_flush(class, slots[s], freed[s]);
 	assert_int_equal(arena_read_class(class).slabs, 4);
 	static const unsigned order[4] = {1, 3, 2, 0};
 	for (unsigned i = 0; i < 4; i++) {
-		void *again[64];
-		assert_int_equal(arena_fill(arena, class, again, freed[order[i]]), freed[order[i]]);
-		for (unsigned k = 0; k < freed[order[i]]; k++) {
-			assert_ptr_equal(map_span(again[k]), slab[order[i]]);
-			assert_ptr_equal(again[k], (char *)slab[order[i]]->base + k * 1024);
-		}
-		memcpy(slots[order[i]], again, freed[order[i]] * sizeof again[0]);
+		unsigned s = order[i];
+		assert_int_equal(arena_fill(arena, class, again, freed[s]), freed[s]);
+		for (unsigned k = 0; k < freed[s]; k++)
+			assert_ptr_equal(again[k], (char *)slab[s]->base + k * class_info[class].bytes);
+		memcpy(slots[s], again, freed[s] * sizeof again[0]);
 	}
 	arena_audit(arena);
 	for (unsigned s = 0; s < 4; s++) {
+		uintptr_t base = slab[s]->base;
 		arena_flush(class, slots[s], regions);
 		assert_int_equal(arena_read_class(class).slabs, 3 - s);
-		assert_null(map_span((void *)slab[s]->base));
+		assert_null(map_span((void *)base));
 	}
 	check_counts();
 }

@@ -1,6 +1,7 @@
 /*
- * A program holds 64 MiB.  32 threads take 1 GiB together, free all of it, and everybody sleeps.  Fifteen seconds
- * later the resident memory must be within a tenth, and 10 MiB, of what is still in use.
+ * burst ended|alive: a program holds 64 MiB.  32 threads take 1 GiB together, free all of it, and end or stay.
+ * Then everybody sleeps.  Fifteen seconds later the resident memory must be within a tenth, and 10 MiB, of what
+ * is still in use.
  */
 #define _GNU_SOURCE
 #include "../../harness.h"
@@ -11,6 +12,7 @@ enum { THREADS = 32, EACH = 32 << 20, HELD = 64 << 20, IDLE = 15 };
 
 static pthread_barrier_t barrier;
 static uint64_t seed;
+static bool stay;
 
 struct block {
 	struct block *next;
@@ -51,7 +53,7 @@ static size_t drop(struct block *list) {
 	return bytes;
 }
 
-/* The threads meet the main one when all is taken, when it has looked, when all is freed, and at the end. */
+/* The threads meet the main one when all is taken, when it has looked, and, if they stay, at the end. */
 static void *life(void *argument) {
 	uint64_t random = seed + (uintptr_t)argument + 1;
 	struct block *list = take(&random, EACH);
@@ -59,11 +61,19 @@ static void *life(void *argument) {
 	pthread_barrier_wait(&barrier);
 	drop(list);
 	pthread_barrier_wait(&barrier);
-	pthread_barrier_wait(&barrier);
+	if (stay)
+		pthread_barrier_wait(&barrier);
 	return NULL;
 }
 
-int main(void) {
+static void join(pthread_t *threads) {
+	for (size_t i = 0; i < THREADS; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
+int main(int count, char **arguments) {
+	CHECK(count == 2);
+	stay = strcmp(arguments[1], "alive") == 0;
 	seed = test_seed();
 	uint64_t random = seed;
 	struct block *held = take(&random, HELD);
@@ -75,15 +85,19 @@ int main(void) {
 	size_t peak = test_status_kib("VmRSS");
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
+	if (!stay)
+		join(threads);
 	size_t freed = test_status_kib("VmRSS");
 	sleep(IDLE);
 	size_t idle = test_status_kib("VmRSS"), live = drop(held) / 1024;
-	fprintf(stderr, "KiB: peak %zu, just freed %zu, idle %zu, live %zu\n", peak, freed, idle, live);
+	fprintf(stderr, "threads %s, KiB: peak %zu, just freed %zu, idle %zu, live %zu\n", arguments[1], peak,
+		freed, idle, live);
 	CHECK(peak > 1024 * 1024);
 	CHECK(live > HELD / 1024 && live < HELD / 1024 * 5 / 4);
 	CHECK(idle >= live && idle <= live + live / 10 + 10 * 1024);
-	pthread_barrier_wait(&barrier);
-	for (size_t i = 0; i < THREADS; i++)
-		CHECK(pthread_join(threads[i], NULL) == 0);
+	if (stay) {
+		pthread_barrier_wait(&barrier);
+		join(threads);
+	}
 	return 0;
 }
