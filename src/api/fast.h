@@ -16,19 +16,25 @@ ALWAYS_INLINE struct cache *lane_cache(void) {
 	return tls_word(lane.word);
 }
 
-ALWAYS_INLINE void *lane_malloc(size_t size) {
+/* Takes a block of `size` bytes if the fast lane has one; what comes next is then the full lane's. */
+ALWAYS_INLINE bool lane_take(size_t size, void **block) {
 	if (unlikely(size >= lane.limit))
-		return full_malloc(size);
+		return false;
 	struct cache_bin *bin = &lane_cache()->bin[size_class(size)];
 	void **head = bin->head;
 	if (unlikely(LOW16(head) == bin->empty))
-		return full_malloc(size);
+		return false;
 	if (unlikely(--bin->left < 0))
-		return full_malloc(size);
-	void *block = *head;
+		return false;
+	*block = *head;
 	compiler_barrier();
 	bin->head = head + 1;
-	return block;
+	return true;
+}
+
+ALWAYS_INLINE void *lane_malloc(size_t size) {
+	void *block;
+	return likely(lane_take(size, &block)) ? block : full_malloc(size);
 }
 
 ALWAYS_INLINE void lane_free(void *ptr) {

@@ -7,12 +7,12 @@
 #include "guard/guard.h"
 #include "api/fast.h"
 
-void *full_no_memory(const char *call) {
+void *full_fail(int error, const char *what) {
 	if (opt.xmalloc) {
-		guard_message("<ashlar>: Error in %s(): out of memory\n", call);
+		guard_message("<ashlar>: Error %s\n", what);
 		os_abort();
 	}
-	errno = ENOMEM;
+	errno = error;
 	return NULL;
 }
 
@@ -60,32 +60,36 @@ static void *take(size_t size, size_t align) {
 	return block;
 }
 
-NOINLINE void *full_malloc(size_t size) {
+void *full_malloc_as(size_t size, const char *what) {
 	void *block = take(size, 1);
-	return likely(block != NULL) ? block : full_no_memory("malloc");
+	return likely(block != NULL) ? block : full_fail(ENOMEM, what);
+}
+
+NOINLINE void *full_malloc(size_t size) {
+	return full_malloc_as(size, "in malloc(): out of memory");
 }
 
 void *full_aligned(size_t size, size_t align) {
 	size_t usable = size_usable_aligned(size, align);
 	bool in_slab = usable != 0 && usable <= SMALL_MAX;
 	void *block = usable == 0 ? NULL : take(usable, in_slab ? 1 : align);
-	return likely(block != NULL) ? block : full_no_memory("aligned_alloc");
+	return likely(block != NULL) ? block : full_fail(ENOMEM, "allocating aligned memory: out of memory");
 }
 
 void *full_calloc(size_t count, size_t size) {
 	size_t total;
 	if (__builtin_mul_overflow(count, size, &total))
-		return full_no_memory("calloc");
+		return full_fail(ENOMEM, "in calloc(): out of memory");
 	if (total < LARGE_MIN) {
 		void *block = take(total, 1);
-		return block == NULL ? full_no_memory("calloc") : memset(block, 0, total);
+		return block == NULL ? full_fail(ENOMEM, "in calloc(): out of memory") : memset(block, 0, total);
 	}
 	struct cache *cache = enter();
 	struct span *span = take_large(cache, total, PAGE);
 	if (span != NULL)
 		page_zero(span, span->pages * PAGE, opt.calloc_madvise_threshold);
 	thread_tick_malloc(cache);
-	return span == NULL ? full_no_memory("calloc") : (void *)span->base;
+	return span == NULL ? full_fail(ENOMEM, "in calloc(): out of memory") : (void *)span->base;
 }
 
 /* -- freeing --------------------------------------------------------------------------------------------------- */
@@ -161,17 +165,19 @@ static bool move_pages(void *to, void *from, size_t bytes) {
 	return new_span->kind == SPAN_LARGE && page_move(&old_span->arena->pages, new_span, old_span, bytes);
 }
 
-void *full_realloc(const char *call, void *ptr, size_t size) {
+void *full_realloc(void *ptr, size_t size) {
 	size_t old = full_usable(ptr);
 	if (unlikely(old == 0))
-		report(call, ptr);
+		report("realloc", ptr);
 	if (size > SIZE_LIMIT)
-		return full_no_memory(call);
+		return full_fail(ENOMEM, "in rallocx(): out of memory");
 	if (resize_in_place(ptr, size))
 		return ptr;
-	void *block = size < lane.limit ? lane_malloc(size) : take(size, 1);
+	void *block;
+	if (!lane_take(size, &block))
+		block = take(size, 1);
 	if (unlikely(block == NULL))
-		return full_no_memory(call);
+		return full_fail(ENOMEM, "in rallocx(): out of memory");
 	size_t bytes = size_min(old, size);
 	if (bytes < CHUNK || !move_pages(block, ptr, bytes))
 		memcpy(block, ptr, bytes);

@@ -70,7 +70,7 @@ EXPORT void *calloc(size_t count, size_t size) {
 static void *realloc_to_nothing(void *ptr) {
 	switch (opt.zero_realloc) {
 	case ZERO_REALLOC_ALLOC:
-		return full_realloc("realloc", ptr, 1);
+		return full_realloc(ptr, 1);
 	case ZERO_REALLOC_ABORT:
 		guard_message("Called realloc(non-null-ptr, 0) with zero_realloc:abort set\n");
 		os_abort();
@@ -82,16 +82,16 @@ static void *realloc_to_nothing(void *ptr) {
 
 EXPORT void *realloc(void *ptr, size_t size) {
 	if (ptr == NULL)
-		return lane_malloc(size);
+		return opt.xmalloc ? full_malloc_as(size, "in realloc(): out of memory") : lane_malloc(size);
 	if (unlikely(size == 0))
 		return realloc_to_nothing(ptr);
-	return full_realloc("realloc", ptr, size);
+	return full_realloc(ptr, size);
 }
 
 EXPORT void *reallocarray(void *ptr, size_t count, size_t size) {
 	size_t total;
 	if (unlikely(__builtin_mul_overflow(count, size, &total)))
-		return full_no_memory("reallocarray");
+		return full_fail(ENOMEM, "in reallocarray(): out of memory");
 	return realloc(ptr, total);
 }
 
@@ -104,9 +104,12 @@ EXPORT void *reallocf(void *ptr, size_t size) {
 }
 
 EXPORT int posix_memalign(void **out, size_t align, size_t size) {
-	if (!is_power_of_two(align) || align < sizeof(void *))
-		return EINVAL;
 	int saved = errno;
+	if (!is_power_of_two(align) || align < sizeof(void *)) {
+		(void)full_fail(EINVAL, "allocating aligned memory: invalid alignment");
+		errno = saved;
+		return EINVAL;
+	}
 	void *block = full_aligned(size_max(size, 1), align);
 	errno = saved;
 	if (block == NULL)
@@ -116,10 +119,8 @@ EXPORT int posix_memalign(void **out, size_t align, size_t size) {
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size) {
-	if (!is_power_of_two(align)) {
-		errno = EINVAL;
-		return NULL;
-	}
+	if (!is_power_of_two(align))
+		return full_fail(EINVAL, "allocating aligned memory: invalid alignment");
 	return full_aligned(size_max(size, 1), align);
 }
 
@@ -134,7 +135,7 @@ EXPORT void *valloc(size_t size) {
 EXPORT void *pvalloc(size_t size) {
 	size_t whole = round_up(size, PAGE);
 	if (whole < size)
-		return full_no_memory("pvalloc");
+		return full_fail(ENOMEM, "allocating aligned memory: out of memory");
 	return full_aligned(whole, PAGE);
 }
 

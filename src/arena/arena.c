@@ -45,7 +45,7 @@ static struct arena *new_arena(void) {
 	return arena;
 }
 
-bool arena_start(const struct arena_settings *wanted) {
+void arena_prepare(const struct arena_settings *wanted) {
 	settings = *wanted;
 	if (settings.limit > ARENA_LIMIT)
 		settings.limit = ARENA_LIMIT;
@@ -53,8 +53,11 @@ bool arena_start(const struct arena_settings *wanted) {
 	base_define(BASE_SLAB, SPAN_SIZE(SPAN_SLAB));
 	base_define(BASE_CHUNK, sizeof(struct chunk));
 	pool_init(&pool, settings.hint, settings.decay_ms[PAGE_DIRTY], os_now());
+}
+
+bool arena_make_first(void) {
 	lock_take(&arenas_lock);
-	bool done = new_arena() != NULL;
+	bool done = arena_count() > 0 || new_arena() != NULL;
 	lock_drop(&arenas_lock);
 	return done;
 }

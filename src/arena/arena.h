@@ -46,8 +46,10 @@ struct arena_settings {
 	int64_t decay_ms[PAGE_STATES];
 	uintptr_t hint;                /* where the first memory is asked for; 0: anywhere */
 };
-/* Makes the pool and arena 0. False: no memory. */
-bool arena_start(const struct arena_settings *settings);
+/* Makes the pool. Once. */
+void arena_prepare(const struct arena_settings *settings);
+/* Makes arena 0 if there is none. False: no memory. */
+bool arena_make_first(void);
 
 /* The arena for a new thread: the one with fewest threads, or a new one while all have some and the limit allows.
  * Never NULL after a successful start. */

@@ -81,12 +81,9 @@ static bool all_arenas(size_t index) {
 	     i_ < end_; i_++) \
 		for (struct arena *arena = arena_at(i_); arena != NULL; arena = NULL)
 
-/* Whole free chunks of an arena are in the pool. */
 static int give_back(size_t index, bool all) {
-	uint64_t now = os_now();
 	EACH_OF(arena, index)
-	page_decay(&arena->pages, now, all);
-	pool_decay(arena_pool(), now, all);
+		thread_purge(arena, all);
 	return 0;
 }
 
@@ -112,9 +109,8 @@ static int write_decay_ms(size_t index, enum page_state state, ssize_t ms) {
 	struct arena *arena = all_arenas(index) ? NULL : arena_at((unsigned)index);
 	if (arena == NULL || ms < DECAY_NEVER || ms > DECAY_MS_LIMIT)
 		return EFAULT;
-	uint64_t now = os_now();
-	page_set_decay(&arena->pages, state, ms, now);
-	page_decay(&arena->pages, now, false); /* 0: at once */
+	page_set_decay(&arena->pages, state, ms, os_now());
+	thread_purge(arena, false); /* 0: at once */
 	return 0;
 }
 

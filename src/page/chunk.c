@@ -20,9 +20,11 @@ static void mark_used(struct chunk *chunk, unsigned first, unsigned count) {
 			chunk->count[s] = (uint16_t)(chunk->count[s] - bitmap_count_range(chunk->unclean[s], first, count));
 }
 
-/* A run among the free pages that were written before: taking them costs no page fault. */
+/* A run among the free pages that were written before: taking them costs no page fault. None also when that goes for
+ * all or for none of the free pages, so that there is nothing to choose. */
 static unsigned find_unclean(const struct chunk *chunk, unsigned count, unsigned align) {
-	if (chunk->count[PAGE_DIRTY] + chunk->count[PAGE_MUZZY] < (int)count)
+	unsigned unclean = (unsigned)chunk->count[PAGE_DIRTY] + chunk->count[PAGE_MUZZY];
+	if (unclean < count || unclean == chunk->nfree)
 		return BITMAP_NONE;
 	uint64_t map[CHUNK_WORDS];
 	for (unsigned i = 0; i < CHUNK_WORDS; i++)

@@ -5,9 +5,9 @@
 #include "thread/lock.h"
 #include "thread/thread.h"
 
-/* Finds out where the thread word is. True: at a fixed distance from the thread pointer, so that there can be a fast lane.
- * Before any other access to the word. */
-bool word_start(void);
+/* Tells whether the thread word is at a fixed distance from the thread pointer, so that there can be a fast lane. Before
+ * any other access to the word. */
+void word_start(bool fixed);
 struct cache *word_get(void);
 void word_set(struct cache *cache);
 

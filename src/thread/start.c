@@ -6,16 +6,19 @@
 #include "guard/guard.h"
 #include "thread/inside.h"
 
-enum { START_NONE, START_READY, START_FAILED };
-
 struct lane lane = {.home = MAP_HOME_NONE};
 
-static _Atomic(int) state;               /* [atomic; written under start_lock] */
+static _Atomic(bool) ready;              /* [atomic; written under start_lock] */
 static _Atomic(uint32_t) starter;        /* [atomic] id of the thread that is starting, or 0 */
+static bool prepared;                    /* [start_lock] */
 static struct lock start_lock = LOCK_INITIALIZER(RANK_START);
 
 static unsigned default_arenas(void) {
 	return os.cpus > 1 ? (unsigned)size_min(os.cpus * 4u, ARENA_LIMIT - 1) : 1;
+}
+
+static size_t default_budget(void) {
+	return os.cpus * 2 * MIB;
 }
 
 /* Class of the largest block a thread cache takes. */
@@ -25,50 +28,50 @@ static unsigned largest_cached(void) {
 	return size_class(size_min(opt.tcache_max, CACHED_MAX));
 }
 
-static size_t default_budget(void) {
-	return os.cpus * 2 * MIB;
-}
-
-static bool start(void) {
+/* The part of the start that cannot fail. */
+static void prepare(bool fast) {
 	os_start();
 	guard_start();
 	options_start();
-	bool fast = word_start();
-	struct arena_settings arenas = {
+	arena_prepare(&(struct arena_settings){
 		.limit = opt.narenas != 0 ? (unsigned)size_min(opt.narenas, ARENA_LIMIT - 1) : default_arenas(),
 		.decay_ms = {[PAGE_DIRTY] = opt.dirty_decay_ms, [PAGE_MUZZY] = opt.muzzy_decay_ms},
 		.hint = fast ? map_open_home() : 0,
-	};
-	if (!arena_start(&arenas))
-		return false;
+	});
 	cache_start(&(struct cache_settings){
 		.max_class = largest_cached(),
 		.budget = opt.cache_budget != 0 ? opt.cache_budget : default_budget(),
 	});
-	if (!thread_prepare_end())
-		return false;
 	tick_start();
-	lane.limit = fast ? CACHED_MAX + 1 : 0;
+	word_start(fast);
+	prepared = true;
+}
+
+/* Without memory for the first arena the next call tries again. */
+static bool start(bool fast) {
+	if (!prepared)
+		prepare(fast);
+	if (!arena_make_first() || !thread_prepare_end())
+		return false;
 	lane.home = map_home;
+	lane.limit = fast ? CACHED_MAX + 1 : 0;
 	return true;
 }
 
 bool thread_start(void) {
-	int now = load_acquire(&state);
-	if (likely(now != START_NONE))
-		return now == START_READY;
+	if (likely(load_acquire(&ready)))
+		return true;
 	uint32_t self = os_thread_id();
 	if (load_relaxed(&starter) == self) /* called back from our own start: there is nothing to give yet */
 		return false;
+	bool fast = os_tls_is_static(); /* before any thread-local variable is touched: locks have some in debug builds */
 	lock_take(&start_lock);
-	if (load_acquire(&state) == START_NONE) {
-		store_relaxed(&starter, self);
-		bool done = start();
-		store_relaxed(&starter, 0);
-		store_release(&state, done ? START_READY : START_FAILED);
-	}
+	store_relaxed(&starter, self);
+	if (!load_acquire(&ready) && start(fast))
+		store_release(&ready, true);
+	store_relaxed(&starter, 0);
 	lock_drop(&start_lock);
-	return load_acquire(&state) == START_READY;
+	return load_acquire(&ready);
 }
 
 /* What may allocate, and so cannot be done in the first call. */

@@ -17,11 +17,10 @@ static struct list orphans = {&orphans, &orphans};   /* [threads_lock] caches of
 static _Atomic(bool) has_orphans;                    /* [atomic; written under threads_lock] */
 static _Atomic(unsigned) count;                      /* [atomic; written under threads_lock] */
 
-bool word_start(void) {
-	word_is_fixed = os_tls_is_static();
-	if (word_is_fixed)
+void word_start(bool fixed) {
+	word_is_fixed = fixed;
+	if (fixed)
 		lane.word = (ptrdiff_t)((uintptr_t)&word - tls_pointer());
-	return word_is_fixed;
 }
 
 struct cache *word_get(void) {
@@ -113,7 +112,7 @@ size_t thread_trim(void) {
 	thread_bury_others();
 	transfer_drain(true);
 	uint64_t before = arena_read_stats().purged;
-	arena_decay_all(os_now(), true);
+	thread_purge(NULL, true);
 	return (size_t)(arena_read_stats().purged - before) * PAGE;
 }
 

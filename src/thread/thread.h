@@ -40,6 +40,10 @@ void thread_tick_free(struct cache *cache);
  * bytes given back to the system. */
 size_t thread_trim(void);
 
+/* Purges what is overdue, or with `all` everything unused, of one arena (NULL: every one) and of the pool. Every purge goes
+ * through here: it holds PURGE, so that fork never finds pages in transit. */
+void thread_purge(struct arena *arena, bool all);
+
 /* Number of threads that have a cache, and the bytes in all caches and in transit (a snapshot). */
 unsigned thread_count(void);
 size_t thread_cached_bytes(void);

@@ -7,7 +7,7 @@
  *           STARTED is also the state while pthread_create runs; if that fails: NONE again, retried after a while.
  *
  * The helper is started only from malloc's full lane: free is called by the C library while it holds locks that creating a
- * thread needs. Lock: PURGE, tried, so that one thread purges and nobody waits for it. */
+ * thread needs. Lock: PURGE; the ticks only try it, so that one thread purges and nobody waits for it. */
 #include "os/os.h"
 #include "ctl/ctl.h"
 #include "thread/inside.h"
@@ -42,6 +42,18 @@ static void purge(uint64_t now) REQUIRES(purge_lock) {
 		transfer_drain(false);
 	}
 	arena_decay_all(now, false);
+}
+
+void thread_purge(struct arena *arena, bool all) {
+	uint64_t now = os_now();
+	lock_take(&purge_lock);
+	if (arena == NULL) {
+		arena_decay_all(now, all);
+	} else {
+		page_decay(&arena->pages, now, all);
+		pool_decay(arena_pool(), now, all);
+	}
+	lock_drop(&purge_lock);
 }
 
 static void look_at_clock(uint64_t now) {

@@ -86,7 +86,8 @@ static void step_take(void) {
 }
 
 static void step_take_at(void) {
-	unsigned first = (unsigned)random_below(&seed, CHUNK_PAGES), count = 1 + (unsigned)random_below(&seed, 40);
+	unsigned first = (unsigned)random_below(&seed, CHUNK_PAGES),
+		 count = 1 + (unsigned)random_below(&seed, 40);
 	bool expected = first + count <= CHUNK_PAGES && run_at(first, false) >= count;
 	assert_int_equal(chunk_take_at(&chunk, first, count), expected);
 	if (expected)
@@ -116,7 +117,8 @@ static bool is_victim(unsigned first, unsigned unit, char letter) {
 static void step_purge(unsigned unit) {
 	uint64_t victims[CHUNK_WORDS];
 	char letter = random_below(&seed, 2) ? DIRTY : MUZZY, to = random_below(&seed, 3) ? CLEAN : MUZZY;
-	unsigned most = (unsigned)random_below(&seed, random_below(&seed, 4) == 0 ? CHUNK_PAGES + 1 : 20), left = most;
+	unsigned most = (unsigned)random_below(&seed, random_below(&seed, 4) == 0 ? CHUNK_PAGES + 1 : 20),
+		 left = most;
 	unsigned got = chunk_take_victims(&chunk, state_of(letter), most, unit, victims), picked = 0;
 	for (unsigned first = CHUNK_PAGES - unit;; first -= unit) {
 		bool expected = left > 0 && is_victim(first, unit, letter);

@@ -18,11 +18,11 @@
 #include "thread/lock.h"
 
 #define THREADS 8
-#define ROUNDS  20000
-#define LOCKS   40
+#define ROUNDS	20000
+#define LOCKS	40
 
 static struct lock first = LOCK_INITIALIZER(RANK_PURGE), second = LOCK_INITIALIZER(RANK_BIN);
-static struct lock *made; /* LOCKS of them */
+static struct lock *made;	  /* LOCKS of them */
 static size_t counter[LOCKS + 2]; /* each under its lock, not atomic */
 
 static void in_threads(void *(*body)(void *), void *argument) NO_LOCK_ANALYSIS {
@@ -242,8 +242,10 @@ static void test_ranks(void **state) NO_LOCK_ANALYSIS {
 int main(void) {
 	os_start();
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_exclusion), cmocka_unit_test(test_take_all),
-		cmocka_unit_test(test_take_all_together), cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_exclusion),
+		cmocka_unit_test(test_take_all),
+		cmocka_unit_test(test_take_all_together),
+		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_dynamic),
 #if ASHLAR_DEBUG >= 1
 		cmocka_unit_test(test_ranks),

@@ -55,7 +55,8 @@ static void check_page(const struct chunk *chunk, unsigned n, struct sums *sums)
 		sums->owned[block[fake.owner[i] - 1].arena]++;
 		assert_ptr_equal(chunk->owner, &arena[block[fake.owner[i] - 1].arena]);
 	} else if (fake.page[i] & FAKE_WRITTEN) {
-		assert_true(bitmap_get(chunk->unclean[PAGE_DIRTY], n) || bitmap_get(chunk->unclean[PAGE_MUZZY], n));
+		assert_true(bitmap_get(chunk->unclean[PAGE_DIRTY], n) ||
+			    bitmap_get(chunk->unclean[PAGE_MUZZY], n));
 	}
 }
 
@@ -492,7 +493,8 @@ static void test_each_refusal(void **state) {
 		size_t count = pool_read_stats(&pool).pooled / PAGE + 700;
 		fake.fail_in = k;
 		for (size_t i = 0; i < 40; i++)
-			(void)take(&block[i], (unsigned)(i % ARENAS), i == 7 ? count : 1 + i * 9, i == 9 ? 4 * CHUNK : PAGE);
+			(void)take(&block[i], (unsigned)(i % ARENAS), i == 7 ? count : 1 + i * 9,
+				   i == 9 ? 4 * CHUNK : PAGE);
 		refused = fake.fail_in == 0;
 		fake.fail_in = 0;
 		check_all();
@@ -519,12 +521,12 @@ static int start(void **state) {
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_refusal),      cmocka_unit_test(test_random_steps),
-		cmocka_unit_test(test_with_muzzy),        cmocka_unit_test(test_os_page_16k),
-		cmocka_unit_test(test_os_page_64k),       cmocka_unit_test(test_grow_and_shrink),
-		cmocka_unit_test(test_fullest_first),     cmocka_unit_test(test_aligned_reuse),
-		cmocka_unit_test(test_shared_pool),       cmocka_unit_test(test_at_once_and_never),
-		cmocka_unit_test(test_purge_counts),      cmocka_unit_test(test_exact_hole),
+		cmocka_unit_test(test_each_refusal),  cmocka_unit_test(test_random_steps),
+		cmocka_unit_test(test_with_muzzy),    cmocka_unit_test(test_os_page_16k),
+		cmocka_unit_test(test_os_page_64k),   cmocka_unit_test(test_grow_and_shrink),
+		cmocka_unit_test(test_fullest_first), cmocka_unit_test(test_aligned_reuse),
+		cmocka_unit_test(test_shared_pool),   cmocka_unit_test(test_at_once_and_never),
+		cmocka_unit_test(test_purge_counts),  cmocka_unit_test(test_exact_hole),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }

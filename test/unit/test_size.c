@@ -12,8 +12,8 @@
 #include "meta/meta.h"
 
 static const uint32_t expected_small[] = {
-	8,    16,   32,   48,   64,   80,   96,   112,  128,  160,  192,  224,
-	256,  320,  384,  448,  512,  640,  768,  896,  1024, 1280, 1536, 1792,
+	8,    16,   32,	  48,	64,   80,   96,	  112,	128,  160,   192,   224,
+	256,  320,  384,  448,	512,  640,  768,  896,	1024, 1280,  1536,  1792,
 	2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192, 10240, 12288, 14336,
 };
 static const uint32_t expected_large[] = {16384, 20480, 24576, 28672, 32768};
@@ -37,7 +37,7 @@ static void test_every_size(void **state) {
 	unsigned class = 1;
 	for (size_t size = 0; size <= CACHED_MAX; size++) {
 		if (size > class_info[class].bytes)
-			class++;
+			class ++;
 		assert_int_equal(size_class(size), class);
 		assert_int_equal(size_usable(size), class_info[class].bytes);
 	}
@@ -66,7 +66,7 @@ static void test_limits(void **state) {
 /* Every block of a class k * 2^n is aligned to min(2^n, page), wherever it lies in its slab. */
 static void test_slabs(void **state) {
 	(void)state;
-	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class++) {
+	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++) {
 		const struct class_info *info = &class_info[class];
 		size_t slab = info->slab_pages * PAGE;
 		assert_int_equal(info->regions, slab / info->bytes);
@@ -76,7 +76,7 @@ static void test_slabs(void **state) {
 		for (size_t offset = 0; offset < slab; offset++)
 			assert_int_equal(((uint64_t)offset * info->inverse) >> 32, offset / info->bytes);
 	}
-	for (unsigned class = CLASS_SMALL_LAST + 1; class <= CLASS_LAST; class++) {
+	for (unsigned class = CLASS_SMALL_LAST + 1; class <= CLASS_LAST; class ++) {
 		assert_int_equal(class_info[class].regions, 1);
 		assert_int_equal(class_info[class].slab_pages * PAGE, class_info[class].bytes);
 	}
@@ -123,9 +123,12 @@ static void test_aligned_rule(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),      cmocka_unit_test(test_every_size),
-		cmocka_unit_test(test_limits),     cmocka_unit_test(test_slabs),
-		cmocka_unit_test(test_aligned_examples), cmocka_unit_test(test_aligned_rule),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_every_size),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_slabs),
+		cmocka_unit_test(test_aligned_examples),
+		cmocka_unit_test(test_aligned_rule),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

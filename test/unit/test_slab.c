@@ -80,14 +80,14 @@ static void flush(unsigned class, unsigned want) {
 }
 
 static void flush_all(void) {
-	for (unsigned class = 1; class <= CLASS_LAST; class++)
+	for (unsigned class = 1; class <= CLASS_LAST; class ++)
 		while (live[class].count > 0)
 			flush(class, MOST);
 }
 
 static void check_counts(void) {
 	size_t small = 0, large = 0, slab_bytes = 0;
-	for (unsigned class = 1; class <= CLASS_LAST; class++) {
+	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
 		struct class_stats stats = arena_read_class(class);
 		size_t bytes = (size_t)live[class].count * class_info[class].bytes;
 		assert_int_equal(stats.filled - stats.flushed, live[class].count);
@@ -117,7 +117,8 @@ static void test_random_steps(void **state) {
 		fake.fail_map = random_below(&seed, 50) == 0;
 		if (random_below(&seed, 10) < (filling ? 6u : 3u)) {
 			unsigned got = fill(from, class, want);
-			assert_true(got > 0 || fake.fail_map || live[class].count == LIVE || fake.mapped > FAKE_PAGES / 2);
+			assert_true(got > 0 || fake.fail_map || live[class].count == LIVE ||
+				    fake.mapped > FAKE_PAGES / 2);
 		} else {
 			flush(class, want);
 		}
@@ -136,7 +137,7 @@ static void test_random_steps(void **state) {
 static unsigned class_with_regions(void) {
 	unsigned class = CLASS_SMALL_LAST;
 	while (class_info[class].regions < 16)
-		class--;
+		class --;
 	return class;
 }
 
@@ -196,7 +197,7 @@ static void test_no_memory(void **state) {
 	(void)state;
 	struct arena *arena = arena_at(1);
 	fake.fail_map = true;
-	for (unsigned class = 36; class <= CLASS_LAST; class++)
+	for (unsigned class = 36; class <= CLASS_LAST; class ++)
 		while (fill(arena, class, MOST) == MOST)
 			continue;
 	assert_int_equal(fill(arena, 36, 10), 0);
@@ -372,15 +373,16 @@ static int start(void **state) {
 	(void)state;
 	const struct arena_settings settings = {
 		.limit = ARENAS, .decay_ms = {10000, 0}, .hint = FAKE_BASE + 3 * GIB / 2};
-	return arena_start(&settings) ? 0 : -1;
+	arena_prepare(&settings);
+	return arena_make_first() ? 0 : -1;
 }
 
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_assign),       cmocka_unit_test(test_random_steps),
+		cmocka_unit_test(test_assign),	      cmocka_unit_test(test_random_steps),
 		cmocka_unit_test(test_fullest_first), cmocka_unit_test(test_mixed_arenas),
-		cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_large),
+		cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_large),
 		cmocka_unit_test(test_misuse),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
