@@ -62,9 +62,10 @@ void SUT(free_sized)(void *ptr, size_t size);
 void SUT(free_aligned_sized)(void *ptr, size_t alignment, size_t size);
 #endif
 #if TEST_TSAN
-/* A child of a threaded process may start threads; and the end of a process need not wait for reports. */
+/* A child of a threaded process may start threads; and the end of a process need not wait for reports.
+ * Not weak: the runtime has a weak one of its own, which is linked first. */
 const char *__tsan_default_options(void);
-__attribute__((weak, visibility("default"))) const char *__tsan_default_options(void) {
+__attribute__((visibility("default"))) const char *__tsan_default_options(void) {
 	return "die_after_fork=0:atexit_sleep_ms=0";
 }
 #endif

@@ -20,6 +20,7 @@ EXPORT int mallctlnametomib(const char *name, size_t *mib, size_t *length) {
 	return thread_start() ? ctl_name_to_mib(name, mib, length) : EAGAIN;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): its parameters are given */
 EXPORT int mallctlbymib(const size_t *mib, size_t length, void *old, size_t *old_size, void *new_value,
 			size_t new_size) {
 	if (!thread_start())

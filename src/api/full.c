@@ -56,7 +56,7 @@ static void *take(size_t size, size_t align) {
 		struct span *span = take_large(cache, size, align);
 		block = span == NULL ? NULL : (void *)span->base;
 	}
-	thread_tick_malloc(cache);
+	thread_tick_malloc(cache, size);
 	return block;
 }
 
@@ -88,7 +88,7 @@ void *full_calloc(size_t count, size_t size) {
 	struct span *span = take_large(cache, total, PAGE);
 	if (span != NULL)
 		page_zero(span, span->pages * PAGE, opt.calloc_madvise_threshold);
-	thread_tick_malloc(cache);
+	thread_tick_malloc(cache, total);
 	return span == NULL ? full_fail(ENOMEM, "in calloc(): out of memory") : (void *)span->base;
 }
 
@@ -115,6 +115,8 @@ static struct span *large_at(const char *call, const void *ptr) {
 }
 
 static void give_cached(struct cache *cache, unsigned class, void *ptr) {
+	if (class > CLASS_SMALL_LAST && ((uintptr_t)ptr & (PAGE - 1)) != 0)
+		report("free", ptr);
 	if (cache == NULL) {
 		arena_flush(class, &ptr, 1);
 		return;
@@ -130,12 +132,15 @@ NOINLINE void full_free(void *ptr) {
 	int saved = errno;
 	struct cache *cache = enter();
 	unsigned class = map_class(ptr);
+	size_t size = class_info[class].bytes;
 	if (class != CLASS_NONE) {
 		give_cached(cache, class, ptr);
 	} else {
-			arena_give_large(large_at("free", ptr));
+		struct span *span = large_at("free", ptr);
+		size = span->pages * PAGE;
+		arena_give_large(span);
 	}
-	thread_tick_free(cache);
+	thread_tick_free(cache, size);
 	errno = saved;
 }
 
@@ -167,7 +172,7 @@ static bool move_pages(void *to, void *from, size_t bytes) {
 
 void *full_realloc(void *ptr, size_t size) {
 	size_t old = full_usable(ptr);
-	if (unlikely(old == 0))
+	if (unlikely(old == 0 || (old >= LARGE_MIN && ((uintptr_t)ptr & (PAGE - 1)) != 0)))
 		report("realloc", ptr);
 	if (size > SIZE_LIMIT)
 		return full_fail(ENOMEM, "in rallocx(): out of memory");

@@ -128,15 +128,20 @@ EXPORT void *memalign(size_t align, size_t size) {
 	return aligned_alloc(align, size);
 }
 
+/* The system's page; known only after the start. */
+static size_t os_page(void) {
+	return thread_start() ? os.page_size : PAGE;
+}
+
 EXPORT void *valloc(size_t size) {
-	return full_aligned(size, PAGE);
+	return full_aligned(size, os_page());
 }
 
 EXPORT void *pvalloc(size_t size) {
-	size_t whole = round_up(size, PAGE);
+	size_t whole = round_up(size, os_page());
 	if (whole < size)
 		return full_fail(ENOMEM, "allocating aligned memory: out of memory");
-	return full_aligned(whole, PAGE);
+	return full_aligned(whole, os_page());
 }
 
 EXPORT size_t malloc_usable_size(void *ptr) {

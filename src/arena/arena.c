@@ -118,7 +118,7 @@ void arena_flush(unsigned class, void **slots, unsigned have) {
 		struct span *span = map_span(slots[i]);
 		if (unlikely(span == NULL || span->class != class))
 			event_misuse(MISUSE_DOUBLE, "free", slots[i]);
-		if (unlikely(span->base != (uintptr_t)slots[i]))
+		else if (unlikely(span->base != (uintptr_t)slots[i]))
 			event_misuse(MISUSE_INTERIOR, "free", slots[i]);
 		arena_give_large(span);
 	}

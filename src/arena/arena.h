@@ -20,7 +20,7 @@
 #define BIN_QUARTERS  4u
 
 struct bin {
-	struct lock lock;
+	_Alignas(CACHE_LINE) struct lock lock;
 	struct list nonfull[BIN_QUARTERS]; /* [lock] */
 	size_t slabs;                      /* [lock] live slabs */
 	uint64_t filled, flushed;          /* [lock] regions taken out / brought back so far */

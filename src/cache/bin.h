@@ -61,7 +61,6 @@ struct cache {
 	size_t capacity;               /* bytes of blocks all depths allow */
 	uint32_t visits;               /* to the full lane, counted there */
 	uint8_t next_class;            /* to collect */
-	uint8_t rounds;                /* of thread-exit destructors seen */
 	_Atomic(uint8_t) busy;         /* stacks and arenas may disagree: a forked child leaves them alone [atomic] */
 };
 _Static_assert(sizeof(struct cache) <= 2048, "half a page for an idle thread");

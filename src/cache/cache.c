@@ -11,7 +11,8 @@
 #define FIRST_DEPTH   3           /* blocks a bin opens with, at most */
 #define EASY_BYTES    (4 * KIB)   /* depth up to this is had for the asking... */
 #define EASY_DEPTH    63          /* ...and this... */
-#define EASY_SIZE     (1 * KIB)   /* ...for blocks up to this: one larger block may pin a slab */
+#define EASY_SIZE     512         /* ...for blocks up to this many bytes; */
+#define LARGE_BYTES   (16 * KIB)  /* for larger ones, up to this and FIRST_DEPTH */
 #define CLASS_BYTES   (2 * MIB)   /* a bin holds no more than this... */
 #define CLASS_DEPTH   1023        /* ...and this */
 #define SHARE_MIN     (32 * KIB)
@@ -53,9 +54,14 @@ static unsigned first_depth(unsigned class) {
 	return class_info[class].bytes > EASY_SIZE ? 1 : fit(class, EASY_BYTES, FIRST_DEPTH);
 }
 
-/* Depth of a bin that is only allocated from, or only freed to: a batch for one lock, nothing to hoard. */
-static unsigned one_way_depth(unsigned class) {
-	return class_info[class].bytes > EASY_SIZE ? 0 : fit(class, EASY_BYTES, EASY_DEPTH);
+/* Depth of a bin that is only allocated from: a batch for one lock. */
+static unsigned miss_depth(unsigned class) {
+	return class_info[class].bytes > EASY_SIZE ? fit(class, LARGE_BYTES, FIRST_DEPTH) : fit(class, EASY_BYTES, EASY_DEPTH);
+}
+
+/* Depth of a bin that is only freed to: what it holds may stay there for long, and one large block may pin a slab. */
+static unsigned overflow_depth(unsigned class) {
+	return class_info[class].bytes > EASY_SIZE ? 0 : miss_depth(class);
 }
 
 static unsigned held(const struct cache *cache, unsigned class) {
@@ -110,11 +116,11 @@ static bool note_event(struct cache_depth *record, enum cache_event event) {
 	return in_turn;
 }
 
-/* Doubles the depth if that was earned and can be paid for. */
-static void earn_depth(struct cache *cache, unsigned class, bool in_turn) {
+/* Doubles the depth if that can be paid for; beyond `easy` only for events in turn. */
+static void earn_depth(struct cache *cache, unsigned class, bool in_turn, unsigned easy) {
 	struct cache_depth *record = &cache->depth[class];
 	unsigned depth = (unsigned)size_min(record->depth * 2u + 1, fit(class, CLASS_BYTES, CLASS_DEPTH));
-	if (depth <= record->depth || (!in_turn && depth > one_way_depth(class)))
+	if (depth <= record->depth || (!in_turn && depth > easy))
 		return;
 	size_t more = (size_t)(depth - record->depth) * class_info[class].bytes;
 	if (cache->capacity + more > load_relaxed(&share))
@@ -186,15 +192,16 @@ static void collect_at_times(struct cache *cache) {
  * of its depth only what makes a batch: what it holds may stay there for long. False: no depth is left at all. */
 static bool make_room(struct cache *cache, unsigned class) {
 	struct cache_depth *record = &cache->depth[class];
-	bool in_turn = note_event(record, CACHE_OVERFLOW);
-	earn_depth(cache, class, in_turn);
-	unsigned count = held(cache, class);
+	bool steady = record->turned, in_turn = note_event(record, CACHE_OVERFLOW);
+	unsigned least = overflow_depth(class), count = held(cache, class);
+	earn_depth(cache, class, in_turn, least);
 	if (count < record->depth)
 		return true;
-	flush_oldest(cache, class, in_turn ? (count + 1) / 2 : count, true);
-	if (!in_turn && !record->shrunk && record->depth > one_way_depth(class)) {
+	if (count > 0)
+		flush_oldest(cache, class, in_turn ? (count + 1) / 2 : count, true);
+	if (!in_turn && !record->shrunk && record->depth > least) {
 		record->shrunk = true; /* once until the next miss: growing must be faster */
-		set_depth(cache, class, (unsigned)size_max(record->depth / 2u, one_way_depth(class)));
+		set_depth(cache, class, steady ? (unsigned)size_max(record->depth / 2u, least) : least);
 	}
 	return record->depth > 0;
 }
@@ -205,7 +212,7 @@ static bool make_room(struct cache *cache, unsigned class) {
 static bool refill(struct cache *cache, unsigned class) {
 	struct cache_depth *record = &cache->depth[class];
 	bool in_turn = note_event(record, CACHE_MISS);
-	earn_depth(cache, class, in_turn);
+	earn_depth(cache, class, in_turn, miss_depth(class));
 	unsigned want = (unsigned)size_max(1, size_min(record->batch, record->depth));
 	void **slots = record->top - want;
 	unsigned got = transfer_pop(class, slots, want);
@@ -214,7 +221,8 @@ static bool refill(struct cache *cache, unsigned class) {
 	if (got < want)
 		memmove(record->top - got, slots, got * sizeof *slots);
 	cache->bin[class].head = record->top - got;
-	record->batch = (uint16_t)size_min(record->batch * 2u, in_turn ? (record->depth + 1u) / 2 : record->depth);
+	unsigned most = in_turn ? (record->depth + 1u) / 2 : record->depth;
+	record->batch = (uint16_t)size_max(size_min(record->batch * 2u, most), 1);
 	return got > 0;
 }
 
@@ -299,9 +307,12 @@ void cache_flush(struct cache *cache, bool end) {
 
 size_t cache_bytes(const struct cache *cache) {
 	size_t sum = 0;
-	for (unsigned class = 1; class <= CLASS_LAST; class++)
-		if (cache->depth[class].top != NULL)
-			sum += held(cache, class) * (size_t)class_info[class].bytes;
+	for (unsigned class = 1; class <= CLASS_LAST; class++) {
+		/* another thread's bin may be on its way to other storage: what cannot be is not counted */
+		unsigned count = cache->depth[class].top == NULL ? 0 : held(cache, class);
+		if (count <= cache->depth[class].depth)
+			sum += count * (size_t)class_info[class].bytes;
+	}
 	return sum;
 }
 

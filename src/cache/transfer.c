@@ -8,7 +8,7 @@
 #define TRANSFER_SLOTS 1024u /* most blocks of a class */
 
 struct transfer {
-	struct lock lock;
+	_Alignas(CACHE_LINE) struct lock lock;
 	unsigned count;            /* [lock] */
 	void **slots;              /* [lock] NULL until first used */
 	_Atomic(bool) quiet;       /* [atomic] nobody came since the last drain */

@@ -82,9 +82,10 @@ static bool parse_index(struct part part, size_t *out) {
 
 /* The number of a part of a name given as text. */
 static bool number_of(struct range range, unsigned depth, struct part part, size_t *number) {
-	if (row_part(range.first, depth).text == NULL)
+	struct part named = row_part(range.first, depth);
+	if (named.text == NULL)
 		return false;
-	if (row_part(range.first, depth).text[0] == '<')
+	if (named.text[0] == '<')
 		return parse_index(part, number);
 	for (unsigned row = range.first; row < range.end; row++) {
 		if (same_part(row_part(row, depth), part)) {

@@ -25,7 +25,7 @@ struct span {
 	uint8_t kind;        /* enum span_kind                                           [const while live] */
 	uint8_t quarter;     /* slab: list of the bin it is in, see arena/slab.c               [bin lock] */
 	bool zeroed;         /* every byte reads as zero (known when taken)             [const while live] */
-	uint8_t unused;
+	bool moved_out;      /* its whole chunks went elsewhere: they read as zero       [owner of the block] */
 	uint16_t free;       /* slab: regions not handed out                                   [bin lock] */
 	uint16_t from;       /* slab: no open region below word `from` of open[]               [bin lock] */
 	uint32_t reserved[3];

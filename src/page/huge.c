@@ -56,7 +56,8 @@ struct span *huge_take(struct pages *pages, enum span_kind kind, size_t count, s
 	return span;
 }
 
-void huge_give(struct pages *pages, struct span *span, enum page_state state) {
+void huge_give(struct pages *pages, struct span *span) {
+	enum page_state state = span->moved_out ? PAGE_CLEAN : PAGE_DIRTY;
 	uintptr_t base = span->base;
 	size_t whole = span->pages / CHUNK_PAGES;
 	unsigned tail = (unsigned)(span->pages % CHUNK_PAGES);
@@ -64,7 +65,7 @@ void huge_give(struct pages *pages, struct span *span, enum page_state state) {
 	empty_whole(base, whole, state);
 	lock_take(&pages->lock);
 	if (tail != 0)
-		last = pages_give_run(pages, chunk_at(base, whole), 0, tail, state);
+		last = pages_give_run(pages, chunk_at(base, whole), 0, tail, PAGE_DIRTY);
 	pages->active -= span->pages;
 	pages_old_span(pages, span);
 	lock_drop(&pages->lock);
@@ -178,6 +179,7 @@ bool page_move(struct pages *pages, struct span *to, struct span *from, size_t b
 	(void)mark_moved(from->base, chunks, true);
 	if (os_move((void *)to->base, (void *)from->base, chunks * CHUNK) != 0)
 		return false;
+	from->moved_out = chunks == from->pages / CHUNK_PAGES;
 	memcpy((char *)to->base + chunks * CHUNK, (char *)from->base + chunks * CHUNK, bytes - chunks * CHUNK);
 	return true;
 }

@@ -22,6 +22,9 @@ struct chunk *pages_settle(struct pages *pages, struct chunk *chunk) REQUIRES(pa
 struct chunk *pages_give_run(struct pages *pages, struct chunk *chunk, unsigned first, unsigned count,
                              enum page_state state) REQUIRES(pages->lock);
 
+/* Notes a decay time that is being set. */
+void page_note_decay(enum page_state state, int64_t ms);
+
 /* A span record, empty; NULL: no memory. / Back to the arena's idle ones. */
 struct span *pages_new_span(struct pages *pages, enum span_kind kind) REQUIRES(pages->lock);
 void pages_old_span(struct pages *pages, struct span *span) REQUIRES(pages->lock);
@@ -34,7 +37,7 @@ static inline bool huge_is(const struct span *span) {
 	return span->pages >= CHUNK_PAGES;
 }
 struct span *huge_take(struct pages *pages, enum span_kind kind, size_t count, size_t align);
-void huge_give(struct pages *pages, struct span *span, enum page_state state);
+void huge_give(struct pages *pages, struct span *span);
 bool huge_resize(struct pages *pages, struct span *span, size_t count);
 
 #endif

@@ -45,7 +45,9 @@ void pages_list(struct pages *pages, struct chunk *chunk) {
 		return;
 	pages_unlist(pages, chunk);
 	chunk->level = (uint8_t)level;
-	if (unclean)
+	if (unclean && chunk->pass == pages->pass) /* visited chunks stay behind the others: see purge.c */
+		list_append(&pages->unclean[level], &chunk->unclean_link);
+	else if (unclean)
 		list_push(&pages->unclean[level], &chunk->unclean_link);
 	if (bucket == PAGES_BUCKETS)
 		return;
@@ -208,13 +210,9 @@ static void give_small(struct pages *pages, struct span *span) {
 
 void page_give(struct pages *pages, struct span *span) {
 	if (huge_is(span))
-		huge_give(pages, span, PAGE_DIRTY);
+		huge_give(pages, span);
 	else
 		give_small(pages, span);
-	if (unlikely(load_relaxed(&pages->decay[PAGE_DIRTY].ms) == 0)) {
-		page_decay(pages, 0, false);
-		pool_decay(pages->pool, 0, false);
-	}
 }
 
 /* Changes the size of a span inside one chunk. */
@@ -273,8 +271,10 @@ void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[P
 		for (unsigned b = 0; b < PAGES_BUCKETS; b++)
 			list_init(&pages->bucket[level][b]);
 	}
-	for (int s = 0; s < PAGE_STATES; s++)
+	for (int s = 0; s < PAGE_STATES; s++) {
+		page_note_decay((enum page_state)s, decay_ms[s]);
 		decay_init(&pages->decay[s], decay_ms[s], now, (uintptr_t)pages ^ now ^ (unsigned)s);
+	}
 	list_init(&pages->idle_spans[0]);
 	list_init(&pages->idle_spans[1]);
 }

@@ -51,7 +51,7 @@ void page_give(struct pages *pages, struct span *span);
 bool page_resize(struct pages *pages, struct span *span, size_t count);
 
 /* Moves the contents of `from` into `to` by page tables where both consist of whole chunks up to the last; `from` is
- * clean afterwards. `bytes` is how much of it matters. False: nothing was done. */
+ * good for page_give only afterwards. `bytes` is how much of it matters. False: nothing was done. */
 bool page_move(struct pages *pages, struct span *to, struct span *from, size_t bytes);
 
 /* Makes the block read as zero: clears it, or gives its pages back when that is cheaper. */
@@ -60,6 +60,9 @@ void page_zero(struct span *span, size_t bytes, size_t purge_threshold);
 /* Purges what the curve does not allow to stay at `now`; with `all`, everything. The pool has its own pool_decay. */
 void page_decay(struct pages *pages, uint64_t now, bool all);
 void page_set_decay(struct pages *pages, enum page_state state, int64_t ms, uint64_t now);
+
+/* True once the dirty decay time of any arena was 0: then every free is to be followed by a purge. */
+bool page_purges_at_once(void);
 
 struct page_stats {
 	size_t active, dirty, muzzy;                  /* pages */

@@ -14,6 +14,7 @@
 
 /* Bucket of a range of `run` chunks: exact up to 8, then four per doubling. Ranges beyond the last share it. */
 static unsigned bucket_of(size_t run) {
+	expect(run > 0);
 	if (run <= 8)
 		return (unsigned)run - 1;
 	unsigned lg = bit_highest(run - 1);

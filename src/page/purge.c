@@ -14,14 +14,28 @@ static enum page_state next_state(struct pages *pages, enum page_state state) RE
 	return state == PAGE_DIRTY && load_relaxed(&pages->decay[PAGE_MUZZY].ms) != 0 ? PAGE_MUZZY : PAGE_CLEAN;
 }
 
+/* The next chunk of a level that this pass has not visited, or NULL. Visited ones go to the end of the list, new ones
+ * come to its front, so that the first one visited ends the search. */
+static struct chunk *next_of_level(struct pages *pages, unsigned level) REQUIRES(pages->lock) {
+	struct list *first = list_first(&pages->unclean[level]);
+	if (first == NULL)
+		return NULL;
+	struct chunk *chunk = container_of(first, struct chunk, unclean_link);
+	if (chunk->pass == pages->pass)
+		return NULL;
+	chunk->pass = pages->pass;
+	list_remove(first);
+	list_append(&pages->unclean[level], first);
+	return chunk;
+}
+
 /* The emptiest chunk with free pages in `state` that this pass has not visited. */
 static struct chunk *emptiest(struct pages *pages, enum page_state state) REQUIRES(pages->lock) {
 	for (unsigned level = 0; level < PAGES_LEVELS; level++) {
-		list_each(&pages->unclean[level], node) {
-			struct chunk *chunk = container_of(node, struct chunk, unclean_link);
-			if (chunk->count[state] != 0 && chunk->pass != pages->pass)
+		struct chunk *chunk;
+		while ((chunk = next_of_level(pages, level)) != NULL)
+			if (chunk->count[state] != 0)
 				return chunk;
-		}
 	}
 	return NULL;
 }
@@ -34,7 +48,7 @@ static unsigned purge_runs(const struct chunk *chunk, const uint64_t *victims, e
 		unsigned end = bitmap_next_clear(victims, CHUNK_PAGES, first);
 		void *addr = (void *)(chunk->base + (size_t)first * PAGE);
 		size_t size = (size_t)(end - first) * PAGE;
-		*done &= (to == PAGE_MUZZY ? os_purge_lazy(addr, size) : os_purge(addr, size)) == 0;
+		*done &= (to == PAGE_MUZZY && os_purge_lazy(addr, size) == 0) || os_purge(addr, size) == 0;
 		calls++;
 		first = bitmap_next_set(victims, CHUNK_PAGES, end);
 	}
@@ -77,7 +91,6 @@ static void purge_to(struct pages *pages, enum page_state state, size_t limit) R
 		struct chunk *chunk = emptiest(pages, state);
 		if (chunk == NULL)
 			return;
-		chunk->pass = pages->pass;
 		purge_chunk(pages, chunk, state, pages->pages[state] - limit);
 	}
 }
@@ -94,7 +107,19 @@ void page_decay(struct pages *pages, uint64_t now, bool all) {
 	lock_drop(&pages->lock);
 }
 
+static _Atomic(bool) at_once; /* [atomic] */
+
+bool page_purges_at_once(void) {
+	return load_relaxed(&at_once);
+}
+
+void page_note_decay(enum page_state state, int64_t ms) {
+	if (state == PAGE_DIRTY && ms == 0)
+		store_relaxed(&at_once, true);
+}
+
 void page_set_decay(struct pages *pages, enum page_state state, int64_t ms, uint64_t now) {
+	page_note_decay(state, ms);
 	lock_take(&pages->lock);
 	decay_set(&pages->decay[state], ms, now);
 	lock_drop(&pages->lock);

@@ -6,8 +6,7 @@
  *   child    makes them free; only the calling thread exists: the others' caches are put aside, the helper thread
  *            is forgotten, and counts of threads start anew
  *
- * The handlers are registered from the library's constructor, early, so that "before" runs after nearly everybody
- * else's handler and "after" before it: those may allocate. */
+ * Handlers of other libraries may run in between and allocate: the forking thread passes through all locks then. */
 #include <pthread.h>
 #include "thread/inside.h"
 

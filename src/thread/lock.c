@@ -9,6 +9,7 @@ enum { UNREGISTERED, REGISTERED, HELD_BY_ALL };
 static _Atomic(struct lock *) registry[RANK_COUNT]; /* [closed] push only; read without */
 static _Atomic(uint32_t) closed;                    /* 1: somebody changes the registry, or fork holds all locks */
 static _Atomic(uint32_t) forking;                   /* 1: somebody is between lock_take_all and its end */
+static _Atomic(uintptr_t) forker;                   /* thread pointer of who holds all locks for fork, or 0 */
 
 #if ASHLAR_DEBUG >= 1
 static _Thread_local uint32_t held; /* bit per rank: what this thread holds */
@@ -49,14 +50,26 @@ static void word_drop(_Atomic(uint32_t) *word) {
 	store_release(word, 0);
 }
 
+/* Between the handlers of fork the forking thread passes through all locks: other libraries' handlers allocate. */
+static bool is_forker(void) {
+	return unlikely(load_relaxed(&forker) == tls_pointer());
+}
+
+static bool passes(const struct lock *lock) {
+	return unlikely(load_relaxed(&lock->registered) == HELD_BY_ALL) && is_forker();
+}
+
 static COLD void enter_registry(struct lock *lock) {
-	word_take(&closed);
+	bool holds = is_forker();
+	if (!holds)
+		word_take(&closed);
 	if (load_relaxed(&lock->registered) == UNREGISTERED) {
 		lock->next = load_relaxed(&registry[lock->rank]);
 		store_release(&registry[lock->rank], lock);
 		store_release(&lock->registered, REGISTERED);
 	}
-	word_drop(&closed);
+	if (!holds)
+		word_drop(&closed);
 }
 
 void lock_init(struct lock *lock, enum lock_rank rank) {
@@ -72,6 +85,8 @@ static bool try_state(struct lock *lock) {
 }
 
 static NOINLINE void take_contended(struct lock *lock) {
+	if (passes(lock))
+		return;
 	for (int i = 0; i < SPIN_LIMIT; i++) {
 		if (try_state(lock))
 			return;
@@ -94,7 +109,7 @@ bool lock_try(struct lock *lock) NO_LOCK_ANALYSIS {
 	rank_check(lock);
 	if (unlikely(load_acquire(&lock->registered) == UNREGISTERED))
 		enter_registry(lock);
-	if (!try_state(lock))
+	if (!try_state(lock) && !passes(lock))
 		return false;
 	rank_note(lock, true);
 	return true;
@@ -102,6 +117,8 @@ bool lock_try(struct lock *lock) NO_LOCK_ANALYSIS {
 
 void lock_drop(struct lock *lock) NO_LOCK_ANALYSIS {
 	rank_note(lock, false);
+	if (passes(lock))
+		return;
 	if (unlikely(atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2))
 		os_wake(&lock->state, 1);
 }
@@ -141,8 +158,10 @@ void lock_take_all(void) {
 	for (;;) {
 		take_registered();
 		word_take(&closed);
-		if (holds_all_registered())
+		if (holds_all_registered()) {
+			store_relaxed(&forker, tls_pointer());
 			return;
+		}
 		/* One came in behind us. Its holder may wait for a lock of ours, so let go of them before trying again. */
 		word_drop(&closed);
 		drop_held();
@@ -150,6 +169,7 @@ void lock_take_all(void) {
 }
 
 void lock_drop_all(void) {
+	store_relaxed(&forker, 0);
 	word_drop(&closed);
 	drop_held();
 	word_drop(&forking);
@@ -159,6 +179,7 @@ void lock_drop_all(void) {
 }
 
 void lock_reset_all(void) {
+	store_relaxed(&forker, 0);
 	EACH_LOCK(rank, lock) {
 		store_relaxed(&lock->registered, REGISTERED);
 		store_relaxed(&lock->state, 0);

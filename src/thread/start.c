@@ -13,10 +13,6 @@ static _Atomic(uint32_t) starter;        /* [atomic] id of the thread that is st
 static bool prepared;                    /* [start_lock] */
 static struct lock start_lock = LOCK_INITIALIZER(RANK_START);
 
-static unsigned default_arenas(void) {
-	return os.cpus > 1 ? (unsigned)size_min(os.cpus * 4u, ARENA_LIMIT - 1) : 1;
-}
-
 static size_t default_budget(void) {
 	return os.cpus * 2 * MIB;
 }
@@ -34,7 +30,7 @@ static void prepare(bool fast) {
 	guard_start();
 	options_start();
 	arena_prepare(&(struct arena_settings){
-		.limit = opt.narenas != 0 ? (unsigned)size_min(opt.narenas, ARENA_LIMIT - 1) : default_arenas(),
+		.limit = opt.narenas,
 		.decay_ms = {[PAGE_DIRTY] = opt.dirty_decay_ms, [PAGE_MUZZY] = opt.muzzy_decay_ms},
 		.hint = fast ? map_open_home() : 0,
 	});

@@ -77,12 +77,10 @@ static void bury(struct cache *cache) {
 	base_give(BASE_CACHE, cache);
 }
 
-/* The end of a thread, called among its other destructors in any order: waits for the second round, so that
- * most of what the others free still goes through the cache. What comes later goes without one. */
+/* The end of a thread, called among its other destructors in any order. What comes later goes without a cache. A
+ * thread that first allocates in the very last round of destructors is not called back: its cache stays in the list. */
 static void end(void *argument) {
 	struct cache *cache = argument;
-	if (cache->rounds++ == 0 && pthread_setspecific(end_key, cache) == 0)
-		return;
 	word_set(&thread_none);
 	delist(cache);
 	bury(cache);

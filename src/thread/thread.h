@@ -31,10 +31,10 @@ struct cache *thread_enter(void);
 /* Starts the allocator: options, machine, first arena. Any thread, any number of times. False: no memory. */
 bool thread_start(void);
 
-/* Called from the full lane of malloc (may start the helper thread) and of free, with no lock held: runs overdue decay
- * every now and then. Takes PURGE and below. */
-void thread_tick_malloc(struct cache *cache);
-void thread_tick_free(struct cache *cache);
+/* Called from the full lane of malloc (may start the helper thread) and of free, with no lock held, for a block of `size`
+ * bytes: runs overdue decay every now and then, and whenever the block is large. Takes PURGE and below. */
+void thread_tick_malloc(const struct cache *cache, size_t size);
+void thread_tick_free(const struct cache *cache, size_t size);
 
 /* Flushes the calling thread's cache and blocks in transit, and purges everything that is unused. Returns the number of
  * bytes given back to the system. */

@@ -13,12 +13,14 @@
 #include "thread/inside.h"
 
 #define TICK_EVERY     16
+#define TICK_SIZE      (256 * KIB)    /* blocks from here on are worth a look each time */
 #define MS             ((uint64_t)1000000)
 #define SECOND         (1000 * MS)
 #define STEP_MAX       (50 * MS)      /* between two looks at the clock's work */
 #define LATE           SECOND         /* how late the helper may be before others do its work */
 #define RETRY          (60 * SECOND)
-#define QUIET_ROUNDS   10             /* seconds without unused pages before the helper sleeps long */
+#define QUIET_ROUNDS   10             /* seconds without unused pages before the helper sleeps long... */
+#define LONG_SLEEP     (30 * SECOND)  /* ...unless it is woken */
 #define HELPER_HEAP    (4 * MIB)      /* a smaller heap needs no helper */
 
 static struct lock purge_lock = LOCK_INITIALIZER(RANK_PURGE);
@@ -95,8 +97,8 @@ static void help(void *argument) {
 			os_wait(&wake_word, 0, SECOND);
 		} else {
 			store_relaxed(&wake_word, 1);
-			os_wait(&wake_word, 1, 0);
-			quiet = 0;
+			os_wait(&wake_word, 1, LONG_SLEEP);
+			store_relaxed(&wake_word, 0);
 		}
 	}
 }
@@ -129,12 +131,12 @@ void tick_forget_helper(void) {
 
 /* -- ticks ----------------------------------------------------------------------------------------------------- */
 
-static bool is_time(const struct cache *cache) {
-	return cache == NULL || cache->visits % TICK_EVERY == 0;
+static bool is_time(const struct cache *cache, size_t size) {
+	return cache == NULL || cache->visits % TICK_EVERY == 0 || size >= TICK_SIZE;
 }
 
-void thread_tick_malloc(struct cache *cache) {
-	if (likely(!is_time(cache)))
+void thread_tick_malloc(const struct cache *cache, size_t size) {
+	if (likely(!is_time(cache, size)))
 		return;
 	uint64_t now = os_now_coarse();
 	thread_bury_others();
@@ -143,8 +145,10 @@ void thread_tick_malloc(struct cache *cache) {
 		consider_helper(now);
 }
 
-void thread_tick_free(struct cache *cache) {
-	if (likely(!is_time(cache)))
+void thread_tick_free(const struct cache *cache, size_t size) {
+	if (unlikely(page_purges_at_once()))
+		thread_purge(NULL, false);
+	if (likely(!is_time(cache, size)))
 		return;
 	look_at_clock(os_now_coarse());
 }

@@ -208,6 +208,7 @@ static void step_move(struct block *to, struct block *from) {
 	if (done) {
 		assert_true(fake_reads_zero(from->base, chunks * CHUNK_PAGES));
 		assert_int_equal(fake_reads_zero(to->base, chunks * CHUNK_PAGES), was_zero);
+		give(from);
 	}
 }
 

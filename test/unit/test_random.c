@@ -64,7 +64,7 @@ static void test_bits(void **state) {
 			    round_up(address, power) - address < power);
 		unsigned ones = 0;
 		for (unsigned bit = 0; bit < 64; bit++)
-			ones += (value >> bit) & 1;
+			ones += (unsigned)(value >> bit) & 1;
 		assert_int_equal(bit_count(value), ones);
 		assert_int_equal(is_power_of_two(value), ones == 1);
 		if (shifted != 0)
