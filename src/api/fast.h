@@ -20,15 +20,14 @@ ALWAYS_INLINE struct cache *lane_cache(void) {
 ALWAYS_INLINE bool lane_take(size_t size, void **block) {
 	if (unlikely(size >= lane.limit))
 		return false;
-	struct cache_bin *bin = &lane_cache()->bin[size_class(size)];
+	struct cache_bin *bin = &lane_cache()->bin[lane.class_of[(size + 7) >> 3]];
 	void **head = bin->head;
 	if (unlikely(LOW16(head) == bin->empty))
 		return false;
 	if (unlikely(--bin->left < 0))
 		return false;
-	*block = *head;
-	compiler_barrier();
 	bin->head = head + 1;
+	*block = *head;
 	return true;
 }
 

@@ -120,8 +120,14 @@ void arena_flush(unsigned class, void **slots, unsigned have) {
 			event_misuse(MISUSE_DOUBLE, "free", slots[i]);
 		else if (unlikely(span->base != (uintptr_t)slots[i]))
 			event_misuse(MISUSE_INTERIOR, "free", slots[i]);
-		arena_give_large(span);
+		else
+			arena_give_large(span);
 	}
+}
+
+bool arena_owns(const struct arena *arena, const void *block) {
+	const struct span *span = map_span(block);
+	return span != NULL && span->arena == arena;
 }
 
 /* -- decay and statistics -------------------------------------------------------------------------------------- */

@@ -67,6 +67,9 @@ unsigned arena_fill(struct arena *arena, unsigned class, void **slots, unsigned 
 /* Brings blocks of one class back to whichever arenas they came from. slots[] is used up. Reports misuse. */
 void arena_flush(unsigned class, void **slots, unsigned count);
 
+/* Is the block, live and of a cached class, out of this arena? */
+bool arena_owns(const struct arena *arena, const void *block);
+
 /* A block of its own run of pages: any size from 1 up, aligned to `align` (a power of two; at least PAGE is given).
  * Its class is that of `size` when that is a cached large one. NULL: no memory. */
 struct span *arena_take_large(struct arena *arena, size_t size, size_t align);

@@ -17,8 +17,8 @@
  *
  *   requests served = grants * CACHE_GRANT - left          (grants: in the depth record, off the fast lane)
  *
- * Only the owner thread touches a cache. A forked child finds the stacks of other threads as they were: the fast
- * lane stores the slot before the head when pushing and reads it before moving the head when popping. */
+ * Only the owner thread touches a cache. A forked child finds the stacks of other threads as they were: a push stores
+ * the slot before the head, so that whatever lies between head and top is a block. */
 #ifndef ASHLAR_CACHE_BIN_H
 #define ASHLAR_CACHE_BIN_H
 
@@ -47,6 +47,7 @@ struct cache_depth {
 	unsigned last : 4;   /* enum cache_event */
 	unsigned turned : 1; /* from one kind of event to the other, once */
 	unsigned shrunk : 1; /* since the last miss */
+	unsigned foreign : 2; /* blocks sent home before the bin was opened */
 };
 
 /* Allocations between two visits to the full lane, at most. */

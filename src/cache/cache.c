@@ -262,6 +262,16 @@ void *cache_take(struct cache *cache, unsigned class) {
 	return block;
 }
 
+/* A thread's first frees of a class it has not allocated from may be of blocks that share a cache line with another
+ * thread's: keeping them would keep the line shared for ever. A few go home; a thread that frees more is a consumer. */
+static bool goes_home(struct cache *cache, unsigned class, const void *block) {
+	struct cache_depth *record = &cache->depth[class];
+	if (class_info[class].bytes >= 2 * CACHE_LINE || record->foreign == 3 || arena_owns(cache->arena, block))
+		return false;
+	record->foreign++;
+	return true;
+}
+
 void cache_give(struct cache *cache, unsigned class, void *block) {
 	struct cache_bin *bin = &cache->bin[class];
 	struct cache_depth *record = &cache->depth[class];
@@ -271,7 +281,7 @@ void cache_give(struct cache *cache, unsigned class, void *block) {
 	}
 	set_busy(cache, true);
 	collect_at_times(cache);
-	if (record->top == NULL && !open_bin(cache, class))
+	if (record->top == NULL && (goes_home(cache, class, block) || !open_bin(cache, class)))
 		arena_flush(class, &block, 1);
 	else if (held(cache, class) < record->depth || make_room(cache, class))
 		*--bin->head = block;

@@ -1,6 +1,7 @@
 /* start.c - the one initialisation, by the first call or by the constructor. */
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include "os/os.h"
 #include "ctl/ctl.h"
 #include "guard/guard.h"
@@ -50,6 +51,7 @@ static bool start(bool fast) {
 	if (!arena_make_first() || !thread_prepare_end())
 		return false;
 	lane.home = map_home;
+	memcpy(lane.class_of, class_table, sizeof lane.class_of);
 	lane.limit = fast ? CACHED_MAX + 1 : 0;
 	return true;
 }

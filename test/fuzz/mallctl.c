@@ -18,8 +18,8 @@ static void check_error(int error) {
 
 /* A name of the table, its indices taken from the input. */
 static void append_name(char *text, struct input *input, uint8_t byte) {
-	static const char *const indices[] = {"0",    "1",    "3",		       "36",
-					      "4096", "4097", "18446744073709551615", "99999999999999999999"};
+	static const char *const indices[] = {
+		"0", "1", "3", "36", "4096", "4097", "18446744073709551615", "99999999999999999999"};
 	unsigned row = (byte - FIRST_TOKEN) % ctl_name_count();
 	for (const char *at = ctl_name_at(row)->name; *at != 0; at++) {
 		if (*at == '<') {

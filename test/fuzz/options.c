@@ -88,9 +88,9 @@ static void check_value(const struct option *option) {
 
 static size_t value_size(const struct option *option) {
 	static const size_t sizes[] = {
-		[OPTION_BOOL] = sizeof(bool),	  [OPTION_UNSIGNED] = sizeof(unsigned),
-		[OPTION_SIZE] = sizeof(size_t),	  [OPTION_SSIZE] = sizeof(ssize_t),
-		[OPTION_CHOICE] = sizeof(int),	  [OPTION_LETTERS_OF] = sizeof(struct option_letters),
+		[OPTION_BOOL] = sizeof(bool),	[OPTION_UNSIGNED] = sizeof(unsigned),
+		[OPTION_SIZE] = sizeof(size_t), [OPTION_SSIZE] = sizeof(ssize_t),
+		[OPTION_CHOICE] = sizeof(int),	[OPTION_LETTERS_OF] = sizeof(struct option_letters),
 	};
 	return sizes[option->type];
 }
@@ -121,7 +121,8 @@ static char *next_text(struct input *input) {
 		} else if (token < WORDS) {
 			text_append(text, sizeof text, words[token]);
 		} else {
-			text_append(text, sizeof text, option_at((unsigned)(token - WORDS) % option_count())->name);
+			text_append(text, sizeof text,
+				    option_at((unsigned)(token - WORDS) % option_count())->name);
 			text_append(text, sizeof text, ":");
 		}
 	}
