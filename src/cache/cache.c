@@ -14,7 +14,7 @@
 #define EASY_SIZE     512         /* ...for blocks up to this many bytes; */
 #define LARGE_BYTES   (16 * KIB)  /* for larger ones, up to this and FIRST_DEPTH */
 #define CLASS_BYTES   (2 * MIB)   /* a bin holds no more than this... */
-#define CLASS_DEPTH   1023        /* ...and this */
+#define CLASS_DEPTH   4095        /* ...and this */
 #define SHARE_MIN     (32 * KIB)
 #define SHARE_PARTS   16          /* blocks larger than this part of the share are not cached */
 #define COLLECT_EVERY 64          /* visits */
