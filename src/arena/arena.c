@@ -211,3 +211,9 @@ void arena_audit(struct arena *arena) {
 		bin_audit(&arena->bin[class], class);
 	pages_audit(&arena->pages);
 }
+
+void arena_audit_all(void) {
+	EACH_ARENA(arena, i)
+		arena_audit(arena);
+	pool_audit(&pool);
+}

@@ -104,5 +104,6 @@ size_t arena_count_nonfull(struct arena *arena, unsigned class);
 
 /* Debug: every bin's slabs and every page list agree. */
 void arena_audit(struct arena *arena);
+void arena_audit_all(void); /* with the pool */
 
 #endif

@@ -181,6 +181,7 @@ static void collect(struct cache *cache) {
 		set_depth(cache, class, depth);
 	}
 	record->held = (uint16_t)held(cache, class);
+	audit(cache_audit(cache));
 }
 
 static void collect_at_times(struct cache *cache) {
@@ -222,7 +223,7 @@ static bool refill(struct cache *cache, unsigned class) {
 		memmove(record->top - got, slots, got * sizeof *slots);
 	cache->bin[class].head = record->top - got;
 	unsigned most = in_turn ? (record->depth + 1u) / 2 : record->depth;
-	record->batch = (uint16_t)size_max(size_min(record->batch * 2u, most), 1);
+	record->batch = (uint16_t)size_max(size_min((size_t)record->batch * 2, most), 1);
 	return got > 0;
 }
 

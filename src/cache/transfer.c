@@ -8,9 +8,9 @@
 #define TRANSFER_SLOTS 1024u /* most blocks of a class */
 
 struct transfer {
-	_Alignas(CACHE_LINE) struct lock lock;
+	_Alignas(CACHE_LINE) void **slots; /* [lock] NULL until first used */
+	struct lock lock;
 	unsigned count;            /* [lock] */
-	void **slots;              /* [lock] NULL until first used */
 	_Atomic(bool) quiet;       /* [atomic] nobody came since the last drain */
 };
 

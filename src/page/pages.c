@@ -28,6 +28,7 @@ static unsigned level_for(unsigned level, unsigned used) {
 void pages_unlist(struct pages *pages, struct chunk *chunk) {
 	if (chunk->listed) {
 		struct list *bucket = &pages->bucket[chunk->level][chunk->bucket];
+		expect(chunk->bucket < PAGES_BUCKETS);
 		list_remove(&chunk->link);
 		if (list_empty(bucket))
 			pages->filled[chunk->level] &= ~(1u << chunk->bucket);
@@ -75,6 +76,7 @@ void pages_adopt(struct pages *pages, struct chunk *chunk) {
 }
 
 struct chunk *pages_settle(struct pages *pages, struct chunk *chunk) {
+	audit(chunk_audit(chunk));
 	if (chunk->nfree < CHUNK_PAGES) {
 		if (pages->spare == chunk)
 			pages->spare = NULL;

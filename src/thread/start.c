@@ -15,7 +15,7 @@ static bool prepared;                    /* [start_lock] */
 static struct lock start_lock = LOCK_INITIALIZER(RANK_START);
 
 static size_t default_budget(void) {
-	return os.cpus * 2 * MIB;
+	return (size_t)os.cpus * 2 * MIB;
 }
 
 /* Class of the largest block a thread cache takes. */

@@ -32,7 +32,7 @@ static _Atomic(uint64_t) next_start;       /* [atomic] */
 static _Atomic(uint32_t) wake_word;        /* [atomic] 1: the helper sleeps long and is to be woken */
 
 void tick_start(void) {
-	uint64_t ms = opt.dirty_decay_ms > 0 ? (uint64_t)opt.dirty_decay_ms : DECAY_STEPS * 50;
+	uint64_t ms = opt.dirty_decay_ms > 0 ? (uint64_t)opt.dirty_decay_ms : (uint64_t)DECAY_STEPS * 50;
 	step = size_max(size_min(ms * MS / DECAY_STEPS, STEP_MAX), MS);
 }
 
@@ -44,6 +44,7 @@ static void purge(uint64_t now) REQUIRES(purge_lock) {
 		transfer_drain(false);
 	}
 	arena_decay_all(now, false);
+	audit(arena_audit_all());
 }
 
 void thread_purge(struct arena *arena, bool all) {
