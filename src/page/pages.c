@@ -156,36 +156,44 @@ static struct chunk *take_run(struct pages *pages, unsigned count, unsigned alig
 	return NULL;
 }
 
+/* Takes a run out of a chunk that comes from the pool. */
+static struct chunk *take_fresh_run(struct pages *pages, unsigned count, unsigned align, unsigned *first)
+	REQUIRES(pages->lock) {
+	struct chunk *chunk = pool_take(pages->pool, 1, CHUNK);
+	if (chunk == NULL)
+		return NULL;
+	bool taken = chunk_take(chunk, count, align, first);
+	must(taken, chunk);
+	pages_adopt(pages, chunk);
+	return chunk;
+}
+
+static struct span *take_small(struct pages *pages, enum span_kind kind, unsigned count, unsigned align)
+	REQUIRES(pages->lock) {
+	unsigned first;
+	struct span *span = pages_new_span(pages, kind);
+	if (span == NULL)
+		return NULL;
+	struct chunk *chunk = take_run(pages, count, align, &first);
+	if (chunk == NULL)
+		chunk = take_fresh_run(pages, count, align, &first);
+	if (chunk == NULL) {
+		pages_old_span(pages, span);
+		return NULL;
+	}
+	(void)pages_settle(pages, chunk);
+	span->base = chunk->base + (size_t)first * PAGE;
+	span->pages = count;
+	span->zeroed = chunk_is_clean(chunk, first, count);
+	pages->active += count;
+	return span;
+}
+
 struct span *page_take(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
 	if (count >= CHUNK_PAGES || align > CHUNK / 2)
 		return huge_take(pages, kind, count, align);
-	unsigned first;
 	lock_take(&pages->lock);
-	struct span *span = pages_new_span(pages, kind);
-	struct chunk *chunk = NULL;
-	if (span != NULL) {
-		unsigned align_pages = (unsigned)(align / PAGE);
-		chunk = take_run(pages, (unsigned)count, align_pages, &first);
-		struct chunk *fresh = chunk == NULL ? pool_take(pages->pool, 1, CHUNK) : NULL;
-		if (fresh != NULL) {
-			pages_adopt(pages, fresh);
-			chunk = fresh;
-			pages_note(pages, chunk, false);
-			bool taken = chunk_take(chunk, (unsigned)count, align_pages, &first);
-			pages_note(pages, chunk, true);
-			must(taken, chunk);
-		}
-	}
-	if (chunk != NULL) {
-		(void)pages_settle(pages, chunk);
-		span->base = chunk->base + (size_t)first * PAGE;
-		span->pages = count;
-		span->zeroed = chunk_is_clean(chunk, first, (unsigned)count);
-		pages->active += count;
-	} else if (span != NULL) {
-		pages_old_span(pages, span);
-		span = NULL;
-	}
+	struct span *span = take_small(pages, kind, (unsigned)count, (unsigned)(align / PAGE));
 	lock_drop(&pages->lock);
 	return span;
 }
