@@ -11,11 +11,11 @@ struct burst_block {
 
 struct burst_thread {
 	uint64_t seed;
-	size_t bytes;		  /* [const after start] to allocate */
+	size_t bytes;             /* [const after start] to allocate */
 	struct burst_block *kept; /* [owner thread until the third gate] */
-	size_t live;		  /* [owner thread until the third gate] bytes kept */
-	unsigned long keep;	  /* [const after start] one block in so many stays, 0 for none */
-	bool parked;		  /* [const after start] */
+	size_t live;              /* [owner thread until the third gate] bytes kept */
+	unsigned long keep;       /* [const after start] one block in so many stays, 0 for none */
+	bool parked;              /* [const after start] */
 	pthread_barrier_t *gate;
 };
 

@@ -39,8 +39,8 @@ static void *calls_block[DEPTH];
 	CALLS_OP(free, size, calls_block[j] = calls_malloc(size), calls_free(calls_block[j]), (void)0) \
 	CALLS_OP(calloc, size, (void)0, calls_block[j] = calls_calloc(1, size), calls_free(calls_block[j])) \
 	CALLS_OP(realloc, size, calls_block[j] = calls_malloc(size), \
-		 calls_block[j] = calls_realloc(calls_block[j], 2 * (size_t)(size)), \
-		 calls_free(calls_block[j])) \
+	         calls_block[j] = calls_realloc(calls_block[j], 2 * (size_t)(size)), \
+	         calls_free(calls_block[j])) \
 	CALLS_OP(new, size, (void)0, calls_block[j] = calls_new(size), calls_delete(calls_block[j])) \
 	CALLS_OP(delete, size, calls_block[j] = calls_new(size), calls_delete(calls_block[j]), (void)0) \
 	static void calls_size_##size(bool operators) { \

@@ -12,11 +12,11 @@ struct churn_left {
 };
 
 struct churn_thread {
-	pthread_t id;		 /* [main thread] */
-	bool running;		 /* [main thread] */
-	uint64_t seed;		 /* [const while the thread runs] */
-	long ops;		 /* [const after start] */
-	uint32_t survivors;	 /* [const after start] */
+	pthread_t id;            /* [main thread] */
+	bool running;            /* [main thread] */
+	uint64_t seed;           /* [const while the thread runs] */
+	long ops;                /* [const after start] */
+	uint32_t survivors;      /* [const after start] */
 	struct churn_left *left; /* [running thread] what its predecessors left, a table of `survivors` */
 };
 

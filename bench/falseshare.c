@@ -6,7 +6,7 @@
 
 struct falseshare_thread {
 	unsigned char *first; /* [const after start] block from the main thread, or NULL */
-	size_t size;	      /* [const after start] */
+	size_t size;          /* [const after start] */
 	long rounds, writes;  /* [const after start] */
 	pthread_barrier_t *gate;
 };

@@ -90,7 +90,7 @@ int main(int argc, char **argv) {
 	if (argc == 4 && bench_word(argv, "mode") != NULL) {
 		idle_allocates = !bench_is(argv, "mode", "none");
 		return idle_child((unsigned)bench_number(argv, "threads", 1000),
-				  bench_number(argv, "idle", 1));
+		                  bench_number(argv, "idle", 1));
 	}
 	bench_start(argv, "threads idle");
 	char threads[32], seconds[32];

@@ -11,10 +11,10 @@ struct larson_slot {
 struct larson_chain {
 	struct larson_slot *slot;   /* [running thread of the chain] */
 	struct bench_random random; /* [running thread of the chain] */
-	long generations;	    /* [running thread of the chain] left to start */
-	long ops;		    /* [const after start] */
-	uint32_t slots;		    /* [const after start] */
-	uint32_t min, max;	    /* [const after start] */
+	long generations;           /* [running thread of the chain] left to start */
+	long ops;                   /* [const after start] */
+	uint32_t slots;             /* [const after start] */
+	uint32_t min, max;          /* [const after start] */
 };
 
 static pthread_mutex_t larson_lock = PTHREAD_MUTEX_INITIALIZER;

@@ -70,7 +70,7 @@ int main(int argc, char **argv) {
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	double elapsed = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
 	dprintf(atoi(argv[1]), "status=%d expired=%d user_s=%.6f sys_s=%.6f elapsed_s=%.6f peak_kib=%ld\n",
-		status, (int)launch_expired, launch_seconds(used.ru_utime), launch_seconds(used.ru_stime),
-		elapsed, used.ru_maxrss);
+	        status, (int)launch_expired, launch_seconds(used.ru_utime), launch_seconds(used.ru_stime),
+	        elapsed, used.ru_maxrss);
 	return 0;
 }

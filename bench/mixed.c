@@ -8,9 +8,9 @@ struct mixed_block {
 };
 
 struct mixed_thread {
-	uint64_t seed;	    /* [const after start] */
-	long ops;	    /* [const after start] */
-	unsigned life;	    /* [const after start] log2 of the longest life */
+	uint64_t seed;      /* [const after start] */
+	long ops;           /* [const after start] */
+	unsigned life;      /* [const after start] log2 of the longest life */
 	unsigned low, high; /* [const after start] log2 of the sizes */
 };
 

@@ -13,7 +13,7 @@ struct xthread_pair {
 	_Alignas(64) _Atomic unsigned long written; /* [atomic] parcels put in, by the producer */
 	_Alignas(64) _Atomic unsigned long taken;   /* [atomic] parcels taken out, by the consumer */
 	_Alignas(64) struct xthread_parcel *ring;
-	long parcels;	       /* [const after start] */
+	long parcels;          /* [const after start] */
 	uint32_t size[PARCEL]; /* [const after start] of the blocks of every parcel */
 };
 

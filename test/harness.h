@@ -73,7 +73,7 @@ __attribute__((visibility("default"))) const char *__tsan_default_options(void) 
 }
 #endif
 
-#define TEST_OPAQUE	 static __attribute__((noinline, unused))
+#define TEST_OPAQUE      static __attribute__((noinline, unused))
 #define TEST_HIDE(value) __asm__ volatile("" : "+r"(value) : : "memory")
 
 TEST_OPAQUE void *t_malloc(size_t size) {
@@ -144,22 +144,22 @@ TEST_OPAQUE size_t t_usable(void *ptr) {
 	return size;
 }
 
-#define malloc(size)				t_malloc(size)
-#define calloc(num, size)			t_calloc(num, size)
-#define realloc(ptr, size)			t_realloc(ptr, size)
-#define free(ptr)				t_free(ptr)
+#define malloc(size)                            t_malloc(size)
+#define calloc(num, size)                       t_calloc(num, size)
+#define realloc(ptr, size)                      t_realloc(ptr, size)
+#define free(ptr)                               t_free(ptr)
 #define posix_memalign(memptr, alignment, size) t_posix_memalign(memptr, alignment, size)
-#define aligned_alloc(alignment, size)		t_aligned_alloc(alignment, size)
-#define memalign(alignment, size)		t_memalign(alignment, size)
-#define reallocarray(ptr, num, size)		t_reallocarray(ptr, num, size)
-#define malloc_usable_size(ptr)			t_usable(ptr)
+#define aligned_alloc(alignment, size)          t_aligned_alloc(alignment, size)
+#define memalign(alignment, size)               t_memalign(alignment, size)
+#define reallocarray(ptr, num, size)            t_reallocarray(ptr, num, size)
+#define malloc_usable_size(ptr)                 t_usable(ptr)
 
 /* ---- checks: usable in every thread and in forked children, and without memory ---- */
 
 TEST_OPAQUE __attribute__((noreturn)) void test_fail(const char *file, int line, const char *what) {
 	char text[512];
 	int length = snprintf(text, sizeof text, "%s:%d: check failed: %s (pid %d, errno %d)\n", file, line,
-			      what, (int)getpid(), errno);
+	                      what, (int)getpid(), errno);
 	if (length > 0 && write(2, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1) < 0)
 		_exit(2);
 	_exit(1);

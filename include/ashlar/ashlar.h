@@ -24,7 +24,7 @@
 #define ASHLAR_VERSION_MAJOR 0
 #define ASHLAR_VERSION_MINOR 1
 #define ASHLAR_VERSION_PATCH 0
-#define ASHLAR_VERSION	     "0.1.0"
+#define ASHLAR_VERSION       "0.1.0"
 
 #include <malloc.h>
 #include <stdbool.h>
@@ -166,7 +166,7 @@ ASHLAR_PUBLIC void ASHLAR_NAME(malloc_stats)(void) ASHLAR_NOTHROW;
 /* The same through `write`, piece by piece, each call with `opaque`; write NULL: through malloc_message, or
  * to stderr. `options` are letters of jemalloc(3) and have no effect yet. [J] */
 ASHLAR_PUBLIC void ASHLAR_NAME(malloc_stats_print)(void (*write)(void *opaque, const char *text),
-						   void *opaque, const char *options) ASHLAR_NOTHROW;
+                                                   void *opaque, const char *options) ASHLAR_NOTHROW;
 
 /* -- settings and figures by name ------------------------------------------------------------------------ */
 
@@ -179,14 +179,14 @@ ASHLAR_PUBLIC void ASHLAR_NAME(malloc_stats_print)(void (*write)(void *opaque, c
  *   EFAULT  the change could not be made
  * doc/ctl.md lists the names. [J] */
 ASHLAR_PUBLIC int ASHLAR_NAME(mallctl)(const char *name, void *old, size_t *old_size, void *new_value,
-				       size_t new_size) ASHLAR_NOTHROW;
+                                       size_t new_size) ASHLAR_NOTHROW;
 
 /* Translates a name, or its beginning, into at most *length numbers; *length gets how many. 0, ENOENT,
  * EAGAIN. The numbers may be used with mallctlbymib in this run of the program, with any <i> in them replaced
  * by another. [J] */
 ASHLAR_PUBLIC int ASHLAR_NAME(mallctlnametomib)(const char *name, size_t *mib, size_t *length) ASHLAR_NOTHROW;
 ASHLAR_PUBLIC int ASHLAR_NAME(mallctlbymib)(const size_t *mib, size_t length, void *old, size_t *old_size,
-					    void *new_value, size_t new_size) ASHLAR_NOTHROW;
+                                            void *new_value, size_t new_size) ASHLAR_NOTHROW;
 
 /* Options as `key:value` pairs separated by commas. A program may define these; the first is overridden by
  * /etc/malloc.conf and by the environment variable MALLOC_CONF, the second overrides those. They are read

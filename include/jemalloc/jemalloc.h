@@ -17,12 +17,12 @@
 
 #include "ashlar/ashlar.h"
 
-#define JEMALLOC_VERSION	   "5.3.1-0-g0000000000000000000000000000000000000000"
-#define JEMALLOC_VERSION_MAJOR	   5
-#define JEMALLOC_VERSION_MINOR	   3
-#define JEMALLOC_VERSION_BUGFIX	   1
-#define JEMALLOC_VERSION_NREV	   0
-#define JEMALLOC_VERSION_GID	   "0000000000000000000000000000000000000000"
+#define JEMALLOC_VERSION           "5.3.1-0-g0000000000000000000000000000000000000000"
+#define JEMALLOC_VERSION_MAJOR     5
+#define JEMALLOC_VERSION_MINOR     3
+#define JEMALLOC_VERSION_BUGFIX    1
+#define JEMALLOC_VERSION_NREV      0
+#define JEMALLOC_VERSION_GID       "0000000000000000000000000000000000000000"
 #define JEMALLOC_VERSION_GID_IDENT 0000000000000000000000000000000000000000
 
 /* log2 of a pointer's bytes. */
@@ -38,7 +38,7 @@
 	((int)(((size_t)(a) < (size_t)INT_MAX) ? ffs((int)(a)) : ffs((int)(((size_t)(a)) >> 32)) + 32) - 1)
 
 /* The arena index that means all of them. A bare number, so that it can be made part of a name. */
-#define MALLCTL_ARENAS_ALL	 4096
+#define MALLCTL_ARENAS_ALL       4096
 #define MALLCTL_ARENAS_DESTROYED 4097
 
 /* Options come from the environment and from /etc/malloc.conf. */
@@ -51,7 +51,7 @@
 #define JEMALLOC_USABLE_SIZE_CONST
 
 #define JEMALLOC_CXX_THROW ASHLAR_NOTHROW
-#define JEMALLOC_EXPORT	   ASHLAR_PUBLIC
+#define JEMALLOC_EXPORT    ASHLAR_PUBLIC
 #define JEMALLOC_ATTR(s)   ASHLAR_ATTR((s))
 
 #if defined(__GNUC__)
@@ -61,15 +61,15 @@
 #define JEMALLOC_HAVE_ATTR_COLD
 #define JEMALLOC_HAVE_ATTR_DEPRECATED
 #endif
-#define JEMALLOC_ALIGNED(s)	     JEMALLOC_ATTR(aligned(s))
-#define JEMALLOC_ALLOC_SIZE(s)	     JEMALLOC_ATTR(alloc_size(s))
+#define JEMALLOC_ALIGNED(s)          JEMALLOC_ATTR(aligned(s))
+#define JEMALLOC_ALLOC_SIZE(s)       JEMALLOC_ATTR(alloc_size(s))
 #define JEMALLOC_ALLOC_SIZE2(s1, s2) JEMALLOC_ATTR(alloc_size(s1, s2))
-#define JEMALLOC_FORMAT_ARG(i)	     JEMALLOC_ATTR(format_arg(i))
+#define JEMALLOC_FORMAT_ARG(i)       JEMALLOC_ATTR(format_arg(i))
 #define JEMALLOC_FORMAT_PRINTF(s, i) JEMALLOC_ATTR(format(printf, s, i))
-#define JEMALLOC_NOINLINE	     JEMALLOC_ATTR(noinline)
-#define JEMALLOC_NOTHROW	     JEMALLOC_ATTR(nothrow)
-#define JEMALLOC_SECTION(s)	     JEMALLOC_ATTR(section(s))
-#define JEMALLOC_COLD		     JEMALLOC_ATTR(cold)
+#define JEMALLOC_NOINLINE            JEMALLOC_ATTR(noinline)
+#define JEMALLOC_NOTHROW             JEMALLOC_ATTR(nothrow)
+#define JEMALLOC_SECTION(s)          JEMALLOC_ATTR(section(s))
+#define JEMALLOC_COLD                JEMALLOC_ATTR(cold)
 #define JEMALLOC_RESTRICT_RETURN
 #define JEMALLOC_ALLOCATOR
 #if defined(__GLIBC__)

@@ -13,35 +13,35 @@
 #define MALLOC_USABLE_CONST
 
 #ifdef ASHLAR_PREFIXED
-#define malloc			  ashlar_malloc
-#define calloc			  ashlar_calloc
-#define realloc			  ashlar_realloc
-#define reallocarray		  ashlar_reallocarray
-#define reallocf		  ashlar_reallocf
-#define free			  ashlar_free
-#define cfree			  ashlar_cfree
-#define free_sized		  ashlar_free_sized
-#define free_aligned_sized	  ashlar_free_aligned_sized
-#define posix_memalign		  ashlar_posix_memalign
-#define aligned_alloc		  ashlar_aligned_alloc
-#define memalign		  ashlar_memalign
-#define valloc			  ashlar_valloc
-#define pvalloc			  ashlar_pvalloc
-#define malloc_usable_size	  ashlar_malloc_usable_size
-#define malloc_trim		  ashlar_malloc_trim
-#define mallopt			  ashlar_mallopt
-#define malloc_info		  ashlar_malloc_info
-#define malloc_stats		  ashlar_malloc_stats
-#define nallocx			  ashlar_nallocx
-#define mallctl			  ashlar_mallctl
-#define mallctlnametomib	  ashlar_mallctlnametomib
-#define mallctlbymib		  ashlar_mallctlbymib
-#define malloc_stats_print	  ashlar_malloc_stats_print
-#define malloc_conf		  ashlar_malloc_conf
+#define malloc                    ashlar_malloc
+#define calloc                    ashlar_calloc
+#define realloc                   ashlar_realloc
+#define reallocarray              ashlar_reallocarray
+#define reallocf                  ashlar_reallocf
+#define free                      ashlar_free
+#define cfree                     ashlar_cfree
+#define free_sized                ashlar_free_sized
+#define free_aligned_sized        ashlar_free_aligned_sized
+#define posix_memalign            ashlar_posix_memalign
+#define aligned_alloc             ashlar_aligned_alloc
+#define memalign                  ashlar_memalign
+#define valloc                    ashlar_valloc
+#define pvalloc                   ashlar_pvalloc
+#define malloc_usable_size        ashlar_malloc_usable_size
+#define malloc_trim               ashlar_malloc_trim
+#define mallopt                   ashlar_mallopt
+#define malloc_info               ashlar_malloc_info
+#define malloc_stats              ashlar_malloc_stats
+#define nallocx                   ashlar_nallocx
+#define mallctl                   ashlar_mallctl
+#define mallctlnametomib          ashlar_mallctlnametomib
+#define mallctlbymib              ashlar_mallctlbymib
+#define malloc_stats_print        ashlar_malloc_stats_print
+#define malloc_conf               ashlar_malloc_conf
 #define malloc_conf_2_conf_harder ashlar_malloc_conf_2_conf_harder
-#define malloc_message		  ashlar_malloc_message
+#define malloc_message            ashlar_malloc_message
 /* Only where they are functions: there are structures of these names. */
-#define mallinfo(list)	ashlar_mallinfo(list)
+#define mallinfo(list)  ashlar_mallinfo(list)
 #define mallinfo2(list) ashlar_mallinfo2(list)
 #endif
 

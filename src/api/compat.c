@@ -94,14 +94,14 @@ static void put_sizes(FILE *file) {
 		       from = class == 1 ? 0 : class_info[class - 1].bytes + 1;
 		if (count > 0)
 			fprintf(file, "  <size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n", from,
-				figures.size, count * figures.size, count);
+			        figures.size, count * figures.size, count);
 	}
 	fputs("</sizes>\n<classes>\n", file);
 	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
 		struct ctl_class figures = ctl_read_class(class);
 		if (figures.blocks > 0)
 			fprintf(file, "  <class size=\"%zu\" blocks=\"%zu\" bytes=\"%zu\" pages=\"%zu\"/>\n",
-				figures.size, figures.blocks, figures.bytes, figures.room);
+			        figures.size, figures.blocks, figures.bytes, figures.room);
 	}
 	fputs("</classes>\n", file);
 }

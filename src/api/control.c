@@ -22,7 +22,7 @@ EXPORT int mallctlnametomib(const char *name, size_t *mib, size_t *length) {
 
 /* NOLINTNEXTLINE(readability-function-size): its parameters are given */
 EXPORT int mallctlbymib(const size_t *mib, size_t length, void *old, size_t *old_size, void *new_value,
-			size_t new_size) {
+                        size_t new_size) {
 	if (!thread_start())
 		return EAGAIN;
 	return ctl_by_mib(mib, length, &(struct ctl_call){old, old_size, new_value, new_size});

@@ -82,7 +82,8 @@ void *full_calloc(size_t count, size_t size) {
 		return full_fail(ENOMEM, "in calloc(): out of memory");
 	if (total < LARGE_MIN) {
 		void *block = take(total, 1);
-		return block == NULL ? full_fail(ENOMEM, "in calloc(): out of memory") : memset(block, 0, total);
+		return block == NULL ? full_fail(ENOMEM, "in calloc(): out of memory")
+		                     : memset(block, 0, total);
 	}
 	struct cache *cache = enter();
 	struct span *span = take_large(cache, total, PAGE);

@@ -37,7 +37,7 @@ static struct arena *new_arena(void) {
 	if (arena == NULL)
 		return NULL;
 	arena->index = index;
-	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class++)
+	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
 		bin_init(&arena->bin[class]);
 	pages_init(&arena->pages, &pool, settings.decay_ms, os_now());
 	store_release(&arenas[index], arena);
@@ -65,8 +65,8 @@ bool arena_make_first(void) {
 static struct arena *least_used(void) {
 	struct arena *best = arena_at(0);
 	EACH_ARENA(arena, i)
-		if (load_relaxed(&arena->threads) < load_relaxed(&best->threads))
-			best = arena;
+	if (load_relaxed(&arena->threads) < load_relaxed(&best->threads))
+		best = arena;
 	return best;
 }
 
@@ -91,7 +91,7 @@ void arena_leave(struct arena *arena) {
 
 void arena_forget_threads(struct arena *own) {
 	EACH_ARENA(arena, i)
-		store_relaxed(&arena->threads, arena == own);
+	store_relaxed(&arena->threads, arena == own);
 }
 
 /* -- filling and flushing -------------------------------------------------------------------------------------- */
@@ -134,7 +134,7 @@ bool arena_owns(const struct arena *arena, const void *block) {
 
 void arena_decay_all(uint64_t now, bool all) {
 	EACH_ARENA(arena, i)
-		page_decay(&arena->pages, now, all);
+	page_decay(&arena->pages, now, all);
 	pool_decay(&pool, now, all);
 }
 
@@ -162,7 +162,7 @@ size_t arena_count_nonfull(struct arena *arena, unsigned class) {
 	size_t nonfull = 0;
 	lock_take(&bin->lock);
 	for (unsigned quarter = 0; quarter < BIN_QUARTERS; quarter++)
-		list_each(&bin->nonfull[quarter], node)
+		list_each (&bin->nonfull[quarter], node)
 			nonfull++;
 	lock_drop(&bin->lock);
 	return nonfull;
@@ -192,7 +192,7 @@ struct arena_stats arena_read_stats(void) {
 		sum.muzzy += pages.muzzy * PAGE;
 		sum.purged += pages.purged[PAGE_DIRTY] + pages.purged[PAGE_MUZZY];
 	}
-	for (unsigned class = 1; class <= CLASS_LAST; class++) {
+	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
 		struct class_stats stats = arena_read_class(class);
 		size_t bytes = (size_t)(stats.filled - stats.flushed) * class_info[class].bytes;
 		*(class <= CLASS_SMALL_LAST ? &sum.small : &sum.large) += bytes;
@@ -207,13 +207,13 @@ struct arena_stats arena_read_stats(void) {
 }
 
 void arena_audit(struct arena *arena) {
-	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class++)
+	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
 		bin_audit(&arena->bin[class], class);
 	pages_audit(&arena->pages);
 }
 
 void arena_audit_all(void) {
 	EACH_ARENA(arena, i)
-		arena_audit(arena);
+	arena_audit(arena);
 	pool_audit(&pool);
 }

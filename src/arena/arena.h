@@ -16,8 +16,8 @@
 #include "thread/lock.h"
 #include "page/page.h"
 
-#define ARENA_LIMIT   4095u
-#define BIN_QUARTERS  4u
+#define ARENA_LIMIT  4095u
+#define BIN_QUARTERS 4u
 
 struct bin {
 	_Alignas(CACHE_LINE) struct lock lock;
@@ -36,15 +36,15 @@ struct arena {
 	struct large_counts large[CLASS_LAST - CLASS_SMALL_LAST]; /* per cached large class */
 	struct large_counts huge;                                 /* blocks above CACHED_MAX */
 	_Atomic(size_t) huge_bytes;                               /* [atomic] usable bytes of those, live */
-	_Atomic(unsigned) threads;                                /* [atomic; changed under the arenas lock] */
-	unsigned index;                                           /* [const] */
+	_Atomic(unsigned) threads; /* [atomic; changed under the arenas lock] */
+	unsigned index;            /* [const] */
 	struct pages pages;
 };
 
 struct arena_settings {
-	unsigned limit;                /* most automatic arenas, 1 to ARENA_LIMIT */
+	unsigned limit; /* most automatic arenas, 1 to ARENA_LIMIT */
 	int64_t decay_ms[PAGE_STATES];
-	uintptr_t hint;                /* where the first memory is asked for; 0: anywhere */
+	uintptr_t hint; /* where the first memory is asked for; 0: anywhere */
 };
 /* Makes the pool. Once. */
 void arena_prepare(const struct arena_settings *settings);
@@ -82,11 +82,11 @@ void arena_decay_all(uint64_t now, bool all);
 
 struct arena_stats {
 	size_t arenas, threads;
-	size_t small, large;          /* bytes of blocks out of the arenas (live or cached) */
-	size_t slab_bytes;            /* bytes of slabs */
-	size_t active, dirty, muzzy;  /* bytes */
-	size_t mapped, retained;      /* bytes */
-	uint64_t purged;              /* pages given back so far */
+	size_t small, large;         /* bytes of blocks out of the arenas (live or cached) */
+	size_t slab_bytes;           /* bytes of slabs */
+	size_t active, dirty, muzzy; /* bytes */
+	size_t mapped, retained;     /* bytes */
+	uint64_t purged;             /* pages given back so far */
 };
 /* Sums over all arenas; takes each lock only to copy. */
 struct arena_stats arena_read_stats(void);

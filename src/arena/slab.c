@@ -111,7 +111,8 @@ static void give_region(struct span *slab, const void *ptr) {
 }
 
 /* Brings one block back. A slab that becomes empty leaves the bin and is put on `emptied`. */
-static void give_block(struct bin *bin, struct span *slab, const void *ptr, struct list *emptied) REQUIRES(bin->lock) {
+static void give_block(struct bin *bin, struct span *slab, const void *ptr, struct list *emptied)
+	REQUIRES(bin->lock) {
 	bool listed = slab->free != 0;
 	give_region(slab, ptr);
 	if (slab->free < class_info[slab->class].regions) {
@@ -125,7 +126,7 @@ static void give_block(struct bin *bin, struct span *slab, const void *ptr, stru
 }
 
 static void give_slabs(struct list *emptied) {
-	list_each_safe(emptied, node) {
+	list_each_safe (emptied, node) {
 		struct span *slab = container_of(node, struct span, link);
 		list_remove(node);
 		map_remove(slab);
@@ -183,7 +184,7 @@ void bin_audit(struct bin *bin, unsigned class) {
 	size_t listed = 0, open = 0;
 	lock_take(&bin->lock);
 	for (unsigned quarter = 0; quarter < BIN_QUARTERS; quarter++) {
-		list_each(&bin->nonfull[quarter], node) {
+		list_each (&bin->nonfull[quarter], node) {
 			const struct span *slab = container_of(node, struct span, link);
 			must(slab->kind == SPAN_SLAB && slab->class == class, slab);
 			must(slab->quarter == quarter && quarter_of(slab) == quarter, slab);

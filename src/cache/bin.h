@@ -37,16 +37,16 @@ _Static_assert(sizeof(struct cache_bin) == 16, "the fast lane scales by 16");
 enum cache_event { CACHE_NOTHING, CACHE_MISS, CACHE_OVERFLOW };
 
 struct cache_depth {
-	void **top;          /* NULL: closed, no storage yet */
-	uint32_t grants;     /* allocations granted so far, in CACHE_GRANT */
-	uint32_t requests;   /* served, at the last collection (low bits) */
-	uint16_t depth;      /* blocks the bin may hold */
-	uint16_t batch;      /* blocks of the next refill */
-	uint16_t held;       /* blocks held at the last collection */
-	uint8_t lg_slots;    /* storage is a BASE_SLOTS record of 2^lg_slots words */
-	unsigned last : 4;   /* enum cache_event */
-	unsigned turned : 1; /* from one kind of event to the other, once */
-	unsigned shrunk : 1; /* since the last miss */
+	void **top;           /* NULL: closed, no storage yet */
+	uint32_t grants;      /* allocations granted so far, in CACHE_GRANT */
+	uint32_t requests;    /* served, at the last collection (low bits) */
+	uint16_t depth;       /* blocks the bin may hold */
+	uint16_t batch;       /* blocks of the next refill */
+	uint16_t held;        /* blocks held at the last collection */
+	uint8_t lg_slots;     /* storage is a BASE_SLOTS record of 2^lg_slots words */
+	unsigned last : 4;    /* enum cache_event */
+	unsigned turned : 1;  /* from one kind of event to the other, once */
+	unsigned shrunk : 1;  /* since the last miss */
 	unsigned foreign : 2; /* blocks sent home before the bin was opened */
 };
 
@@ -57,12 +57,12 @@ struct cache_depth {
 struct cache {
 	struct cache_bin bin[CLASS_COUNT];
 	struct cache_depth depth[CLASS_COUNT];
-	struct arena *arena;           /* NULL: this is not a thread's cache but a closed stand-in  [const] */
-	struct list link;              /* all caches                                         [threads lock] */
-	size_t capacity;               /* bytes of blocks all depths allow */
-	uint32_t visits;               /* to the full lane, counted there */
-	uint8_t next_class;            /* to collect */
-	_Atomic(uint8_t) busy;         /* stacks and arenas may disagree: a forked child leaves them alone [atomic] */
+	struct arena *arena;   /* NULL: this is not a thread's cache but a closed stand-in  [const] */
+	struct list link;      /* all caches                                         [threads lock] */
+	size_t capacity;       /* bytes of blocks all depths allow */
+	uint32_t visits;       /* to the full lane, counted there */
+	uint8_t next_class;    /* to collect */
+	_Atomic(uint8_t) busy; /* stacks and arenas may disagree: a forked child leaves them alone [atomic] */
 };
 _Static_assert(sizeof(struct cache) <= 2048, "half a page for an idle thread");
 

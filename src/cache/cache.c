@@ -8,20 +8,20 @@
 #include "cache/cache.h"
 #include "cache/transfer.h"
 
-#define FIRST_DEPTH   3           /* blocks a bin opens with, at most */
-#define EASY_BYTES    (4 * KIB)   /* depth up to this is had for the asking... */
-#define EASY_DEPTH    63          /* ...and this... */
-#define EASY_SIZE     512         /* ...for blocks up to this many bytes; */
-#define LARGE_BYTES   (16 * KIB)  /* for larger ones, up to this and FIRST_DEPTH */
-#define CLASS_BYTES   (2 * MIB)   /* a bin holds no more than this... */
-#define CLASS_DEPTH   4095        /* ...and this */
+#define FIRST_DEPTH   3          /* blocks a bin opens with, at most */
+#define EASY_BYTES    (4 * KIB)  /* depth up to this is had for the asking... */
+#define EASY_DEPTH    63         /* ...and this... */
+#define EASY_SIZE     512        /* ...for blocks up to this many bytes; */
+#define LARGE_BYTES   (16 * KIB) /* for larger ones, up to this and FIRST_DEPTH */
+#define CLASS_BYTES   (2 * MIB)  /* a bin holds no more than this... */
+#define CLASS_DEPTH   4095       /* ...and this */
 #define SHARE_MIN     (32 * KIB)
-#define SHARE_PARTS   16          /* blocks larger than this part of the share are not cached */
-#define COLLECT_EVERY 64          /* visits */
-#define RECENT        16          /* blocks looked at for a double free */
+#define SHARE_PARTS   16 /* blocks larger than this part of the share are not cached */
+#define COLLECT_EVERY 64 /* visits */
+#define RECENT        16 /* blocks looked at for a double free */
 
-static struct cache_settings settings;  /* [const after start] */
-static _Atomic(size_t) share;           /* bytes one thread may hold                          [atomic] */
+static struct cache_settings settings; /* [const after start] */
+static _Atomic(size_t) share;          /* bytes one thread may hold                          [atomic] */
 
 void cache_start(const struct cache_settings *wanted) {
 	settings = *wanted;
@@ -56,7 +56,8 @@ static unsigned first_depth(unsigned class) {
 
 /* Depth of a bin that is only allocated from: a batch for one lock. */
 static unsigned miss_depth(unsigned class) {
-	return class_info[class].bytes > EASY_SIZE ? fit(class, LARGE_BYTES, FIRST_DEPTH) : fit(class, EASY_BYTES, EASY_DEPTH);
+	return class_info[class].bytes > EASY_SIZE ? fit(class, LARGE_BYTES, FIRST_DEPTH)
+	                                           : fit(class, EASY_BYTES, EASY_DEPTH);
 }
 
 /* Depth of a bin that is only freed to: what it holds may stay there for long, and one large block may pin a slab. */
@@ -76,7 +77,8 @@ static void set_depth(struct cache *cache, unsigned class, unsigned depth) {
 }
 
 static void give_storage(const struct cache_depth *record) {
-	base_give(BASE_SLOTS + (enum base_kind)record->lg_slots, record->top + 1 - ((size_t)1 << record->lg_slots));
+	base_give(BASE_SLOTS + (enum base_kind)record->lg_slots,
+	          record->top + 1 - ((size_t)1 << record->lg_slots));
 }
 
 /* Moves a bin to storage that has room for `depth` and the NULL word. False: no memory, nothing changed. */
@@ -133,7 +135,8 @@ static void earn_depth(struct cache *cache, unsigned class, bool in_turn, unsign
 /* First use of a bin. False: blocks of this class are too large for the share, or there is no memory. */
 static bool open_bin(struct cache *cache, unsigned class) {
 	struct cache_depth *record = &cache->depth[class];
-	if (class_info[class].bytes > load_relaxed(&share) / SHARE_PARTS || !widen(cache, class, first_depth(class)))
+	if (class_info[class].bytes > load_relaxed(&share) / SHARE_PARTS ||
+	    !widen(cache, class, first_depth(class)))
 		return false;
 	set_depth(cache, class, first_depth(class));
 	record->batch = 1;
@@ -267,7 +270,8 @@ void *cache_take(struct cache *cache, unsigned class) {
  * thread's: keeping them would keep the line shared for ever. A few go home; a thread that frees more is a consumer. */
 static bool goes_home(struct cache *cache, unsigned class, const void *block) {
 	struct cache_depth *record = &cache->depth[class];
-	if (class_info[class].bytes >= 2 * CACHE_LINE || record->foreign == 3 || arena_owns(cache->arena, block))
+	if (class_info[class].bytes >= 2 * CACHE_LINE || record->foreign == 3 ||
+	    arena_owns(cache->arena, block))
 		return false;
 	record->foreign++;
 	return true;
@@ -302,7 +306,7 @@ bool cache_holds(const struct cache *cache, unsigned class, const void *block) {
 
 void cache_flush(struct cache *cache, bool end) {
 	set_busy(cache, true);
-	for (unsigned class = 1; class <= CLASS_LAST; class++) {
+	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
 		const struct cache_depth *record = &cache->depth[class];
 		if (record->top == NULL)
 			continue;
@@ -318,7 +322,7 @@ void cache_flush(struct cache *cache, bool end) {
 
 size_t cache_bytes(const struct cache *cache) {
 	size_t sum = 0;
-	for (unsigned class = 1; class <= CLASS_LAST; class++) {
+	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
 		/* another thread's bin may be on its way to other storage: what cannot be is not counted */
 		unsigned count = cache->depth[class].top == NULL ? 0 : held(cache, class);
 		if (count <= cache->depth[class].depth)
@@ -329,7 +333,7 @@ size_t cache_bytes(const struct cache *cache) {
 
 void cache_audit(const struct cache *cache) {
 	size_t capacity = 0;
-	for (unsigned class = 0; class <= CLASS_LAST; class++) {
+	for (unsigned class = 0; class <= CLASS_LAST; class ++) {
 		const struct cache_depth *record = &cache->depth[class];
 		const struct cache_bin *bin = &cache->bin[class];
 		if (record->top == NULL) {
@@ -339,7 +343,8 @@ void cache_audit(const struct cache *cache) {
 		must(held(cache, class) <= record->depth && record->depth <= room(record), cache);
 		must(*record->top == NULL, cache);
 		must(((uintptr_t)record->top ^ (uintptr_t)(record->top - record->depth)) < 64 * KIB, cache);
-		must(bin->empty == LOW16(record->top) && bin->full == LOW16(record->top - record->depth), cache);
+		must(bin->empty == LOW16(record->top) && bin->full == LOW16(record->top - record->depth),
+		     cache);
 		capacity += record->depth * (size_t)class_info[class].bytes;
 	}
 	must(capacity == cache->capacity, cache);

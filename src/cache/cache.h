@@ -9,7 +9,7 @@
 
 struct cache_settings {
 	unsigned max_class; /* largest class that is cached; CLASS_NONE: no caching */
-	size_t budget;      /* bytes that all caches together may come to hold; each thread has an equal share */
+	size_t budget; /* bytes that all caches together may come to hold; each thread has an equal share */
 };
 void cache_start(const struct cache_settings *settings);
 

@@ -10,8 +10,8 @@
 struct transfer {
 	_Alignas(CACHE_LINE) void **slots; /* [lock] NULL until first used */
 	struct lock lock;
-	unsigned count;            /* [lock] */
-	_Atomic(bool) quiet;       /* [atomic] nobody came since the last drain */
+	unsigned count;      /* [lock] */
+	_Atomic(bool) quiet; /* [atomic] nobody came since the last drain */
 };
 
 static struct transfer transfers[CLASS_COUNT];
@@ -22,7 +22,7 @@ static unsigned limit(unsigned class) {
 }
 
 void transfer_start(void) {
-	for (unsigned class = 0; class < CLASS_COUNT; class++)
+	for (unsigned class = 0; class < CLASS_COUNT; class ++)
 		lock_init(&transfers[class].lock, RANK_TRANSFER);
 }
 
@@ -77,7 +77,7 @@ static void drain(unsigned class) {
 }
 
 void transfer_drain(bool all) {
-	for (unsigned class = 1; class <= CLASS_LAST; class++) {
+	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
 		bool quiet = load_relaxed(&transfers[class].quiet);
 		store_relaxed(&transfers[class].quiet, true);
 		if (quiet || all)
@@ -87,7 +87,7 @@ void transfer_drain(bool all) {
 
 size_t transfer_bytes(void) {
 	size_t sum = 0;
-	for (unsigned class = 1; class <= CLASS_LAST; class++) {
+	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
 		lock_take(&transfers[class].lock);
 		sum += transfers[class].count * (size_t)class_info[class].bytes;
 		lock_drop(&transfers[class].lock);

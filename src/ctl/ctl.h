@@ -9,7 +9,7 @@
 
 /* mallctl by name, name to numbers, by numbers. The allocator must have been started. 0 or an errno. */
 struct ctl_call {
-	void *old;	  /* NULL: not read */
+	void *old;        /* NULL: not read */
 	size_t *old_size; /* in: bytes at old; out: bytes written. NULL: not read */
 	const void *new;  /* NULL: not written */
 	size_t new_size;
@@ -21,25 +21,25 @@ int ctl_by_mib(const size_t *mib, size_t length, const struct ctl_call *call);
 /* Figures of the whole heap, in bytes. Each is exact for some moment of the reading; between them time may
  * pass. */
 struct ctl_figures {
-	size_t live;	  /* in blocks the program holds, by their usable size */
-	size_t cached;	  /* in free blocks of thread caches and between threads */
+	size_t live;      /* in blocks the program holds, by their usable size */
+	size_t cached;    /* in free blocks of thread caches and between threads */
 	size_t slab_free; /* in slabs and not handed out: free regions and remainders */
-	size_t active;	  /* in pages handed out = live + cached + slab_free */
-	size_t unused;	  /* in free pages that are not given back yet: dirty and muzzy */
+	size_t active;    /* in pages handed out = live + cached + slab_free */
+	size_t unused;    /* in free pages that are not given back yet: dirty and muzzy */
 	size_t metadata;  /* in our own records */
-	size_t mapped;	  /* address space in use = active + unused + that of our records */
+	size_t mapped;    /* address space in use = active + unused + that of our records */
 	size_t retained;  /* address space kept without memory behind it */
 	size_t resident;  /* at most this is in memory = active + unused + metadata */
-	size_t system;	  /* resident set of the whole process as the system counts it; 0: unknown */
-	size_t purged;	  /* given back to the system so far */
+	size_t system;    /* resident set of the whole process as the system counts it; 0: unknown */
+	size_t purged;    /* given back to the system so far */
 };
 struct ctl_figures ctl_read_figures(void);
 
 /* One size class over all arenas; blocks in thread caches count as taken. */
 struct ctl_class {
-	size_t size;	      /* usable bytes of a block; 0: all blocks above CACHED_MAX */
+	size_t size;          /* usable bytes of a block; 0: all blocks above CACHED_MAX */
 	size_t blocks, bytes; /* handed out now */
-	size_t room;	      /* bytes of the pages they are in */
+	size_t room;          /* bytes of the pages they are in */
 	size_t slabs;
 	uint64_t taken, given; /* blocks so far */
 };

@@ -118,9 +118,9 @@ int ctl_name_to_mib(const char *name, size_t *mib, size_t *length) {
 
 static size_t size_of(enum ctl_type type) {
 	static const size_t sizes[] = {
-		[CTL_BOOL] = sizeof(bool),	   [CTL_UNSIGNED] = sizeof(unsigned),
+		[CTL_BOOL] = sizeof(bool),         [CTL_UNSIGNED] = sizeof(unsigned),
 		[CTL_UINT32] = sizeof(uint32_t),   [CTL_UINT64] = sizeof(uint64_t),
-		[CTL_SIZE] = sizeof(size_t),	   [CTL_SSIZE] = sizeof(ssize_t),
+		[CTL_SIZE] = sizeof(size_t),       [CTL_SSIZE] = sizeof(ssize_t),
 		[CTL_TEXT] = sizeof(const char *), [CTL_NOTHING] = 0,
 	};
 	return sizes[type];

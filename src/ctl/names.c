@@ -9,11 +9,11 @@
 #include <string.h>
 
 #define INTERFACE_VERSION "5.3.1-0-g" ASHLAR_BUILD_GIT_ID
-#define LARGE_CLASSES	  196 /* four per doubling from LARGE_MIN to SIZE_LIMIT */
-#define QUANTUM		  16
+#define LARGE_CLASSES     196 /* four per doubling from LARGE_MIN to SIZE_LIMIT */
+#define QUANTUM           16
 
-#define READER(name)	  static int read_##name(const size_t *index, union ctl_value *value)
-#define WRITER(name)	  static int write_##name(const size_t *index, const union ctl_value *value)
+#define READER(name)      static int read_##name(const size_t *index, union ctl_value *value)
+#define WRITER(name)      static int write_##name(const size_t *index, const union ctl_value *value)
 #define UNUSED(parameter) ((void)(parameter))
 
 /* A value that needs no index. */
@@ -77,13 +77,13 @@ static bool all_arenas(size_t index) {
 /* Runs over the arenas an index stands for; those not made yet are left out. */
 #define EACH_OF(arena, index) \
 	for (unsigned i_ = all_arenas(index) ? 0 : (unsigned)(index), \
-		      end_ = all_arenas(index) ? arena_count() : (unsigned)(index) + 1; \
+	              end_ = all_arenas(index) ? arena_count() : (unsigned)(index) + 1; \
 	     i_ < end_; i_++) \
 		for (struct arena *arena = arena_at(i_); arena != NULL; arena = NULL)
 
 static int give_back(size_t index, bool all) {
 	EACH_OF(arena, index)
-		thread_purge(arena, all);
+	thread_purge(arena, all);
 	return 0;
 }
 

@@ -26,7 +26,7 @@ struct ctl_name {
 	enum ctl_access access;
 	int (*read)(const size_t *index, union ctl_value *value);
 	int (*write)(const size_t *index, const union ctl_value *value); /* an action: value is NULL */
-	const void *field;						 /* of an option; read is NULL */
+	const void *field;                                               /* of an option; read is NULL */
 	const char *sentence;
 };
 unsigned ctl_name_count(void);

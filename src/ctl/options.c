@@ -11,8 +11,8 @@
 #endif
 
 #define LINK_PATH "/etc/malloc.conf"
-#define NEAR	  3 /* more mistakes in a key, and it is not taken for a misspelt one */
-#define KEY_MAX	  48
+#define NEAR      3 /* more mistakes in a key, and it is not taken for a misspelt one */
+#define KEY_MAX   48
 
 static const char *const zero_realloc_words[] = {"alloc", "free", "abort", NULL};
 
@@ -60,7 +60,7 @@ struct options opt = {
 
 static const struct option table[] = {
 #define OPTION(name, type, initial, lowest, highest, outside, writable, sentence) \
-	{#name,	 sentence, #initial,	       &opt.name, TYPE_##type, OPTION_##outside, \
+	{#name,  sentence, #initial,           &opt.name, TYPE_##type, OPTION_##outside, \
 	 lowest, highest,  WORDS_##type(name), false},
 #define ALIAS(name, target, highest, sentence) \
 	{#name, sentence, "", &opt.target, OPTION_SIZE, OPTION_CLIP, 0, highest, NULL, true},
@@ -268,7 +268,7 @@ struct reading {
 
 static void complain(const char *what, struct piece key, struct piece value) {
 	guard_message("<ashlar>: %s: %.*s:%.*s\n", what, (int)key.length, key.text, (int)value.length,
-		      value.text);
+	              value.text);
 }
 
 static bool is_experiment(struct piece key) {
@@ -375,7 +375,7 @@ void options_read(const char *const texts[OPTION_SOURCES]) {
 	for (int i = 0; i < OPTION_SOURCES; i++) {
 		if (opt.confirm_conf)
 			guard_message("<ashlar>: malloc_conf #%d (%s): \"%s\"\n", i + 1, source_names[i],
-				      texts[i] == NULL ? "" : texts[i]);
+			              texts[i] == NULL ? "" : texts[i]);
 		read_source(&reading, texts[i]);
 	}
 }
@@ -395,7 +395,7 @@ static void settle_narenas(void) {
 void options_start(void) {
 	static char link[PATH_MAX];
 	const char *texts[OPTION_SOURCES] = {ASHLAR_CONF, malloc_conf, NULL, os_env("MALLOC_CONF"),
-					     malloc_conf_2_conf_harder};
+	                                     malloc_conf_2_conf_harder};
 	if (os_read_link(LINK_PATH, link, sizeof link))
 		texts[2] = link;
 	options_read(texts);

@@ -28,10 +28,10 @@ struct option_letters {
 	char text[sizeof OPTION_LETTERS];
 };
 
-#define OPTION_TYPE_BOOL(name)	   bool
+#define OPTION_TYPE_BOOL(name)     bool
 #define OPTION_TYPE_UNSIGNED(name) unsigned
-#define OPTION_TYPE_SIZE(name)	   size_t
-#define OPTION_TYPE_SSIZE(name)	   ssize_t
+#define OPTION_TYPE_SIZE(name)     size_t
+#define OPTION_TYPE_SSIZE(name)    ssize_t
 #define OPTION_TYPE_CHOICE(name)   enum opt_##name
 #define OPTION_TYPE_LETTERS(name)  struct option_letters
 
@@ -69,13 +69,13 @@ struct option {
 	const char *name;
 	const char *sentence;
 	const char *initial; /* the default as written in the table */
-	void *value;	     /* its field in opt; an alias: that of its target */
+	void *value;         /* its field in opt; an alias: that of its target */
 	enum option_type type;
 	enum option_outside outside;
 	int64_t lowest;
 	uint64_t highest;
 	const char *const *words; /* of a CHOICE, ended by NULL; value is the index */
-	bool alias;		  /* sets its target to 2^n; cannot be read by mallctl */
+	bool alias;               /* sets its target to 2^n; cannot be read by mallctl */
 };
 unsigned option_count(void);
 const struct option *option_at(unsigned index);

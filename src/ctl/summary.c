@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define TOP_CLASSES 8
-#define STDERR	    2
+#define STDERR      2
 
 /* -- figures --------------------------------------------------------------------------------------------- */
 
@@ -41,7 +41,7 @@ struct ctl_class ctl_read_class(unsigned class) {
 		.blocks = blocks,
 		.bytes = blocks * bytes,
 		.room = class > CLASS_SMALL_LAST ? blocks * bytes
-						 : stats.slabs * class_info[class].slab_pages * PAGE,
+	                                         : stats.slabs * class_info[class].slab_pages * PAGE,
 		.slabs = stats.slabs,
 		.taken = stats.filled,
 		.given = stats.flushed,
@@ -104,8 +104,8 @@ static void put_figures(struct out *out, const struct ctl_figures *figures) {
 	if (figures->system != 0)
 		put_amount(out, "resident: the whole process, by the system", figures->system);
 	text_add(&out->line,
-		 "  threads with a cache: %u   arenas: %u of at most %u   CPUs: %u   helper thread: %s",
-		 thread_count(), arena_count(), arena_limit(), os.cpus, thread_helper_runs() ? "yes" : "no");
+	         "  threads with a cache: %u   arenas: %u of at most %u   CPUs: %u   helper thread: %s",
+	         thread_count(), arena_count(), arena_limit(), os.cpus, thread_helper_runs() ? "yes" : "no");
 	end_line(out);
 }
 

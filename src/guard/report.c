@@ -10,7 +10,7 @@
 #include "thread/event.h"
 
 #define MESSAGE_SIZE 4608 /* a path of an option source and some words */
-#define STDERR	     2
+#define STDERR       2
 
 void guard_write(const char *text) {
 	size_t length = 0;
@@ -112,7 +112,7 @@ static void report_misuse(enum misuse what, const char *call, const void *pointe
 
 static void report_check(const char *function, const char *condition, const void *pointer) {
 	guard_message("<ashlar>: %s(%p): corrupted or misused heap: check failed: %s\n", function, pointer,
-		      condition);
+	              condition);
 	os_abort();
 }
 

@@ -11,10 +11,10 @@ struct free_record {
 
 static struct lock base_lock = LOCK_INITIALIZER(RANK_BASE);
 static struct {
-	uintptr_t next, end;                     /* the rest of the current block          [base_lock] */
-	struct free_record *free[BASE_KINDS];    /*                                        [base_lock] */
-	size_t size[BASE_KINDS];                 /* bytes of a record             [const after start] */
-	struct base_stats stats;                 /*                                        [base_lock] */
+	uintptr_t next, end;                  /* the rest of the current block          [base_lock] */
+	struct free_record *free[BASE_KINDS]; /*                                        [base_lock] */
+	size_t size[BASE_KINDS];              /* bytes of a record             [const after start] */
+	struct base_stats stats;              /*                                        [base_lock] */
 } base;
 
 static size_t record_size(enum base_kind kind) {

@@ -10,7 +10,8 @@
 #define ROOT_SIZE   ((size_t)1 << 16)
 
 struct leaf {
-	struct span *span[LEAF_PAGES]; /* first, so that the entries of a chunk are a page: map_forget_spans */
+	struct span
+		*span[LEAF_PAGES]; /* first, so that the entries of a chunk are a page: map_forget_spans */
 	struct chunk *chunk[LEAF_CHUNKS];
 	uint8_t own_classes[LEAF_PAGES];
 	uint8_t *classes; /* own_classes, or a slice of the home table  [const after publishing] */

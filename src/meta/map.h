@@ -34,7 +34,8 @@ struct map_home {
 	uintptr_t first_page; /* far outside every address until map_open_home      [const after start] */
 	uint8_t *classes;     /*                                                    [const after start] */
 };
-#define MAP_HOME_NONE {.first_page = (uintptr_t)1 << 60}
+#define MAP_HOME_NONE \
+	{ .first_page = (uintptr_t)1 << 60 }
 extern struct map_home map_home;
 
 /* Chooses the home window below the addresses the system uses by itself, and maps its table. Returns the

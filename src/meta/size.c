@@ -4,7 +4,7 @@
 #define INVERSE(bytes) ((uint32_t)((((uint64_t)1 << 32) + (bytes)-1) / (bytes)))
 
 const struct class_info class_info[CLASS_COUNT] = {
-#define SMALL(class, from, bytes, pages) [class] = {bytes, INVERSE(bytes), (pages) * 4096 / (bytes), pages},
+#define SMALL(class, from, bytes, pages) [class] = {bytes, INVERSE(bytes), (pages)*4096 / (bytes), pages},
 #define LARGE(class, from, bytes)        [class] = {bytes, INVERSE(bytes), 1, (bytes) / 4096},
 #include "meta/classes.def"
 #undef SMALL
@@ -20,7 +20,7 @@ const uint8_t class_table[CACHED_MAX / 8 + 1] = {
 };
 
 #define SMALL(class, from, bytes, pages) \
-	_Static_assert((pages) * 4096 / (bytes) <= 512, "a slab has at most 512 regions"); \
+	_Static_assert((pages)*4096 / (bytes) <= 512, "a slab has at most 512 regions"); \
 	_Static_assert((bytes) % 8 == 0, "the table counts in steps of 8 bytes");
 #define LARGE(class, from, bytes) _Static_assert((bytes) % 4096 == 0, "large blocks are whole pages");
 #include "meta/classes.def"

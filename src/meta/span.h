@@ -21,16 +21,16 @@ struct span {
 	uintptr_t base;
 	size_t pages;
 	struct arena *arena;
-	uint32_t class;      /* CLASS_NONE: a large block above CACHED_MAX               [const while live] */
-	uint8_t kind;        /* enum span_kind                                           [const while live] */
-	uint8_t quarter;     /* slab: list of the bin it is in, see arena/slab.c               [bin lock] */
-	bool zeroed;         /* every byte reads as zero (known when taken)             [const while live] */
-	bool moved_out;      /* its whole chunks went elsewhere: they read as zero       [owner of the block] */
-	uint16_t free;       /* slab: regions not handed out                                   [bin lock] */
-	uint16_t from;       /* slab: no open region below word `from` of open[]               [bin lock] */
+	uint32_t class;  /* CLASS_NONE: a large block above CACHED_MAX               [const while live] */
+	uint8_t kind;    /* enum span_kind                                           [const while live] */
+	uint8_t quarter; /* slab: list of the bin it is in, see arena/slab.c               [bin lock] */
+	bool zeroed;     /* every byte reads as zero (known when taken)             [const while live] */
+	bool moved_out;  /* its whole chunks went elsewhere: they read as zero       [owner of the block] */
+	uint16_t free;   /* slab: regions not handed out                                   [bin lock] */
+	uint16_t from;   /* slab: no open region below word `from` of open[]               [bin lock] */
 	uint32_t reserved[3];
-	struct list link;    /* slab: in its bin; large: in its arena             [bin lock / pages lock] */
-	uint64_t open[8];    /* slab: bit i set: region i is free                              [bin lock] */
+	struct list link; /* slab: in its bin; large: in its arena             [bin lock / pages lock] */
+	uint64_t open[8]; /* slab: bit i set: region i is free                              [bin lock] */
 };
 _Static_assert(sizeof(struct span) == 128 && offsetof(struct span, open) == 64, "two cache lines, or one");
 

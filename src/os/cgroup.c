@@ -20,13 +20,13 @@
 struct walk {
 	const char *mount;  /* where under the root of the file system: "" or "/name" */
 	const char *group;  /* begins with '/'; ends after `length` bytes, at the group the walk is at */
-	size_t length;	    /* 0: the walk is at the root */
+	size_t length;      /* 0: the walk is at the root */
 	bool first_version; /* of control groups */
 };
 
 /* Reads the file `name` of the group the walk is at. False when it does not exist or its path is too long. */
 static bool read_group_file(const char *root, const struct walk *walk, const char *name, char *line,
-			    size_t size) {
+                            size_t size) {
 	char path[PATH_SIZE];
 	struct text text = text_over(path, sizeof path);
 	text_add(&text, "%s%s%.*s/%s", root, walk->mount, (int)walk->length, walk->group, name);

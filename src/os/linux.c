@@ -26,7 +26,7 @@
 static int map(void *at, size_t size, int flags, void **out) {
 	int saved = errno;
 	void *got = mmap(at, size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
 	int error = 0;
 	if (got == MAP_FAILED)
 		error = errno;

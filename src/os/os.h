@@ -18,7 +18,7 @@ enum os_thp { OS_THP_UNKNOWN, OS_THP_NEVER, OS_THP_MADVISE, OS_THP_ALWAYS };
 /* All fields: [const after start]. */
 struct os_facts {
 	size_t page_size; /* bytes; at least 4096, a power of two */
-	unsigned cpus;	  /* min(affinity, ceil(cgroup quota of own group and ancestors)); at least 1 */
+	unsigned cpus;    /* min(affinity, ceil(cgroup quota of own group and ancestors)); at least 1 */
 	enum os_thp thp;  /* mode of transparent huge pages, of the system and of this process */
 	bool overcommits; /* false: vm.overcommit_memory is 2 */
 	size_t max_maps;  /* limit of mappings of this process */

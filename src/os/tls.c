@@ -25,8 +25,9 @@ static int look_at(struct dl_phdr_info *info, size_t size, void *argument) {
 	struct search *search = argument;
 	if (!contains(info, search->inside))
 		return 0;
-	search->is_static = size >= offsetof(struct dl_phdr_info, dlpi_tls_data) + sizeof info->dlpi_tls_data &&
-	                    info->dlpi_tls_data != NULL;
+	search->is_static =
+		size >= offsetof(struct dl_phdr_info, dlpi_tls_data) + sizeof info->dlpi_tls_data &&
+		info->dlpi_tls_data != NULL;
 	return 1;
 }
 

@@ -17,7 +17,8 @@ static void mark_used(struct chunk *chunk, unsigned first, unsigned count) {
 	chunk->nfree = (uint16_t)(chunk->nfree - count);
 	for (int s = 0; s < PAGE_STATES; s++)
 		if (chunk->count[s] != 0)
-			chunk->count[s] = (uint16_t)(chunk->count[s] - bitmap_count_range(chunk->unclean[s], first, count));
+			chunk->count[s] = (uint16_t)(chunk->count[s] -
+			                             bitmap_count_range(chunk->unclean[s], first, count));
 }
 
 /* A run among the free pages that were written before: taking them costs no page fault. None also when that goes for
@@ -87,7 +88,8 @@ void chunk_give(struct chunk *chunk, unsigned first, unsigned count, enum page_s
 }
 
 /* How many pages in `state` the OS page [first, first + unit) holds; 0 when part of it is in use. */
-static unsigned count_purgeable(const struct chunk *chunk, enum page_state state, unsigned first, unsigned unit) {
+static unsigned count_purgeable(const struct chunk *chunk, enum page_state state, unsigned first,
+                                unsigned unit) {
 	if (bitmap_next_clear(chunk->free, CHUNK_PAGES, first) < first + unit)
 		return 0;
 	return bitmap_count_range(chunk->unclean[state], first, unit);

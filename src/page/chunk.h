@@ -26,21 +26,22 @@ enum chunk_state { CHUNK_POOLED, CHUNK_SHARED, CHUNK_WHOLE };
 #define CHUNK_WORDS (CHUNK_PAGES / 64)
 
 struct chunk {
-	struct list link;            /* in a list of pages or pool, by free run */
-	struct list unclean_link;    /* in a list of pages: has free dirty or muzzy pages */
-	uintptr_t base;              /* [const] */
-	struct pages *owner;         /* NULL in the pool */
-	uint32_t run;                /* pooled: chunks of the range this one begins or ends */
-	uint32_t run_unclean;        /* pooled, first of its range: chunks of it with unclean pages */
-	uint32_t pass;               /* purge pass that has been here */
+	struct list link;         /* in a list of pages or pool, by free run */
+	struct list unclean_link; /* in a list of pages: has free dirty or muzzy pages */
+	uintptr_t base;           /* [const] */
+	struct pages *owner;      /* NULL in the pool */
+	uint32_t run;             /* pooled: chunks of the range this one begins or ends */
+	uint32_t run_unclean;     /* pooled, first of its range: chunks of it with unclean pages */
+	uint32_t pass;            /* purge pass that has been here */
 	uint16_t nfree;
 	uint16_t count[PAGE_STATES]; /* free pages in each state */
 	uint16_t longest;
-	_Atomic(uint8_t) state;      /* enum chunk_state; to and from CHUNK_POOLED under the pool lock   [atomic] */
-	uint8_t level;               /* pages: occupancy list */
-	uint8_t bucket;              /* pages: list of its level, by longest run */
+	_Atomic(uint8_t)
+		state;  /* enum chunk_state; to and from CHUNK_POOLED under the pool lock   [atomic] */
+	uint8_t level;  /* pages: occupancy list */
+	uint8_t bucket; /* pages: list of its level, by longest run */
 	bool listed;
-	bool moved;                  /* pages were moved in or out by the kernel: mappings do not merge */
+	bool moved; /* pages were moved in or out by the kernel: mappings do not merge */
 	uint64_t free[CHUNK_WORDS];
 	uint64_t unclean[PAGE_STATES][CHUNK_WORDS];
 };

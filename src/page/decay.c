@@ -36,7 +36,8 @@ static void shift_backlog(struct decay *decay, uint64_t steps, size_t unused) {
 	if (steps >= DECAY_STEPS) {
 		memset(decay->backlog, 0, sizeof decay->backlog);
 	} else {
-		memmove(decay->backlog + steps, decay->backlog, (DECAY_STEPS - steps) * sizeof decay->backlog[0]);
+		memmove(decay->backlog + steps, decay->backlog,
+		        (DECAY_STEPS - steps) * sizeof decay->backlog[0]);
 		memset(decay->backlog, 0, steps * sizeof decay->backlog[0]);
 	}
 	decay->backlog[0] = unused > decay->unused ? unused - decay->unused : 0;

@@ -13,18 +13,18 @@
 
 #include "util/util.h"
 
-#define DECAY_STEPS     200
-#define DECAY_NEVER     (-1)
-#define DECAY_MS_LIMIT  (INT64_MAX / 1000000)
+#define DECAY_STEPS    200
+#define DECAY_NEVER    (-1)
+#define DECAY_MS_LIMIT (INT64_MAX / 1000000)
 
 struct decay {
-	_Atomic(int64_t) ms;           /* [atomic; written under the owner's lock] */
-	uint64_t step;                 /* nanoseconds of a step; 0 when ms <= 0 */
-	uint64_t epoch;                /* start of the current step, nanoseconds */
-	uint64_t deadline;             /* when the current step counts as over: epoch + step + jitter */
+	_Atomic(int64_t) ms; /* [atomic; written under the owner's lock] */
+	uint64_t step;       /* nanoseconds of a step; 0 when ms <= 0 */
+	uint64_t epoch;      /* start of the current step, nanoseconds */
+	uint64_t deadline;   /* when the current step counts as over: epoch + step + jitter */
 	uint64_t jitter_state;
-	size_t unused;                 /* unused pages after the last advance */
-	size_t backlog[DECAY_STEPS];   /* [0] is the latest step */
+	size_t unused;               /* unused pages after the last advance */
+	size_t backlog[DECAY_STEPS]; /* [0] is the latest step */
 };
 
 /* ms is DECAY_NEVER, 0, or at most DECAY_MS_LIMIT. `now` in nanoseconds of any monotonic clock. */

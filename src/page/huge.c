@@ -105,7 +105,8 @@ static void shrink(struct pages *pages, struct span *span, size_t count) {
 }
 
 /* The rest of the last, shared chunk joins the block, which then ends with the chunk. */
-static bool fill_tail(struct pages *pages, struct span *span, unsigned tail, unsigned count) REQUIRES(pages->lock) {
+static bool fill_tail(struct pages *pages, struct span *span, unsigned tail, unsigned count)
+	REQUIRES(pages->lock) {
 	struct chunk *chunk = map_chunk(span->base + (span->pages - tail) * PAGE);
 	pages_note(pages, chunk, false);
 	bool done = chunk_take_at(chunk, tail, count);
@@ -172,7 +173,8 @@ bool page_move(struct pages *pages, struct span *to, struct span *from, size_t b
 	size_t chunks = bytes / CHUNK;
 	if (!huge_is(to) || !huge_is(from) || chunks == 0)
 		return false;
-	if (!pool_allow_move(pages->pool, mark_moved(to->base, chunks, false) + mark_moved(from->base, chunks, false)))
+	if (!pool_allow_move(pages->pool,
+	                     mark_moved(to->base, chunks, false) + mark_moved(from->base, chunks, false)))
 		return false;
 	/* Marked also when the move fails: they are counted by now, and it costs them one fresh mapping later. */
 	(void)mark_moved(to->base, chunks, true);
@@ -180,6 +182,7 @@ bool page_move(struct pages *pages, struct span *to, struct span *from, size_t b
 	if (os_move((void *)to->base, (void *)from->base, chunks * CHUNK) != 0)
 		return false;
 	from->moved_out = chunks == from->pages / CHUNK_PAGES;
-	memcpy((char *)to->base + chunks * CHUNK, (char *)from->base + chunks * CHUNK, bytes - chunks * CHUNK);
+	memcpy((char *)to->base + chunks * CHUNK, (char *)from->base + chunks * CHUNK,
+	       bytes - chunks * CHUNK);
 	return true;
 }

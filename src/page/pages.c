@@ -17,7 +17,8 @@ static unsigned bucket_of(unsigned run) {
 
 /* Level for the pages used; leaves the present one only when its bounds are left. */
 static unsigned level_for(unsigned level, unsigned used) {
-	static const uint16_t low[PAGES_LEVELS] = {0, 128, 256, 384}, high[PAGES_LEVELS] = {256, 384, 512, 513};
+	static const uint16_t low[PAGES_LEVELS] = {0, 128, 256, 384},
+			      high[PAGES_LEVELS] = {256, 384, 512, 513};
 	while (used >= high[level])
 		level++;
 	while (used < low[level])
@@ -60,7 +61,8 @@ void pages_list(struct pages *pages, struct chunk *chunk) {
 
 void pages_note(struct pages *pages, const struct chunk *chunk, bool enter) {
 	for (int s = 0; s < PAGE_STATES; s++)
-		pages->pages[s] = enter ? pages->pages[s] + chunk->count[s] : pages->pages[s] - chunk->count[s];
+		pages->pages[s] =
+			enter ? pages->pages[s] + chunk->count[s] : pages->pages[s] - chunk->count[s];
 }
 
 void pages_adopt(struct pages *pages, struct chunk *chunk) {
@@ -121,7 +123,7 @@ void pages_old_span(struct pages *pages, struct span *span) {
  * a few are looked at, so that a hole is found again by a request of its size. */
 static struct chunk *fitting(const struct list *bucket, unsigned run) {
 	unsigned tries = 0;
-	list_each(bucket, node) {
+	list_each (bucket, node) {
 		struct chunk *chunk = container_of(node, struct chunk, link);
 		if (chunk->longest >= run)
 			return chunk;
@@ -149,7 +151,8 @@ static struct chunk *take_run(struct pages *pages, unsigned count, unsigned alig
 			pages_note(pages, chunk, true);
 			if (taken)
 				return chunk;
-			pages_list(pages, chunk); /* `longest` was too high; now it is exact, and less than `run` */
+			pages_list(pages,
+			           chunk); /* `longest` was too high; now it is exact, and less than `run` */
 			filled = pages->filled[level] & enough;
 		}
 	}
@@ -210,7 +213,8 @@ struct chunk *pages_give_run(struct pages *pages, struct chunk *chunk, unsigned 
 static void give_small(struct pages *pages, struct span *span) {
 	struct chunk *chunk = map_chunk(span->base);
 	lock_take(&pages->lock);
-	struct chunk *whole = pages_give_run(pages, chunk, page_in_chunk(span->base), (unsigned)span->pages, PAGE_DIRTY);
+	struct chunk *whole =
+		pages_give_run(pages, chunk, page_in_chunk(span->base), (unsigned)span->pages, PAGE_DIRTY);
 	pages->active -= span->pages;
 	pages_old_span(pages, span);
 	lock_drop(&pages->lock);
@@ -272,8 +276,8 @@ void page_zero(struct span *span, size_t bytes, size_t purge_threshold) {
 	memset(start, 0, bytes);
 }
 
-void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES], uint64_t now)
-	NO_LOCK_ANALYSIS {
+void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES],
+                uint64_t now) NO_LOCK_ANALYSIS {
 	lock_init(&pages->lock, RANK_PAGES);
 	pages->pool = pool;
 	for (unsigned level = 0; level < PAGES_LEVELS; level++) {
@@ -307,11 +311,13 @@ void pages_audit(struct pages *pages) {
 	lock_take(&pages->lock);
 	for (unsigned level = 0; level < PAGES_LEVELS; level++) {
 		for (unsigned b = 0; b < PAGES_BUCKETS; b++) {
-			must(list_empty(&pages->bucket[level][b]) == !((pages->filled[level] >> b) & 1), pages);
-			list_each(&pages->bucket[level][b], node) {
+			must(list_empty(&pages->bucket[level][b]) == !((pages->filled[level] >> b) & 1),
+			     pages);
+			list_each (&pages->bucket[level][b], node) {
 				struct chunk *chunk = container_of(node, struct chunk, link);
 				chunk_audit(chunk);
-				must(chunk->owner == pages && load_relaxed(&chunk->state) == CHUNK_SHARED, chunk);
+				must(chunk->owner == pages && load_relaxed(&chunk->state) == CHUNK_SHARED,
+				     chunk);
 				must(chunk->level == level && chunk->bucket == b && chunk->nfree > 0, chunk);
 				must(chunk->nfree < CHUNK_PAGES || chunk == pages->spare, chunk);
 				for (int s = 0; s < PAGE_STATES; s++)

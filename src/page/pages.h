@@ -25,18 +25,18 @@
 
 struct pages {
 	struct lock lock;
-	struct pool *pool;                                   /* [const] */
+	struct pool *pool; /* [const] */
 	uint32_t filled[PAGES_LEVELS];
-	uint32_t pass;                      /* of purging */
+	uint32_t pass; /* of purging */
 	struct list bucket[PAGES_LEVELS][PAGES_BUCKETS];
-	struct list unclean[PAGES_LEVELS];  /* chunks with free dirty or muzzy pages */
-	struct chunk *spare;                /* a wholly free chunk kept, or NULL */
+	struct list unclean[PAGES_LEVELS]; /* chunks with free dirty or muzzy pages */
+	struct chunk *spare;               /* a wholly free chunk kept, or NULL */
 	struct decay decay[PAGE_STATES];
 	size_t pages[PAGE_STATES];
 	size_t active;
-	size_t purged[PAGE_STATES];         /* pages that left the state by purging */
-	size_t purges[PAGE_STATES];         /* system calls for that */
-	struct list idle_spans[2];          /* span records to reuse: of slabs, of large blocks */
+	size_t purged[PAGE_STATES]; /* pages that left the state by purging */
+	size_t purges[PAGE_STATES]; /* system calls for that */
+	struct list idle_spans[2];  /* span records to reuse: of slabs, of large blocks */
 };
 
 void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES], uint64_t now);
@@ -65,7 +65,7 @@ void page_set_decay(struct pages *pages, enum page_state state, int64_t ms, uint
 bool page_purges_at_once(void);
 
 struct page_stats {
-	size_t active, dirty, muzzy;                  /* pages */
+	size_t active, dirty, muzzy; /* pages */
 	size_t purged[PAGE_STATES], purges[PAGE_STATES];
 };
 struct page_stats page_read_stats(struct pages *pages);

@@ -39,7 +39,8 @@ static size_t count_unclean(const struct chunk *first, size_t count) {
 
 /* -- ranges ---------------------------------------------------------------------------------------------------- */
 
-static void insert_range(struct pool *pool, struct chunk *first, size_t run, size_t unclean) REQUIRES(pool->lock) {
+static void insert_range(struct pool *pool, struct chunk *first, size_t run, size_t unclean)
+	REQUIRES(pool->lock) {
 	first->run = (uint32_t)run;
 	first->run_unclean = (uint32_t)unclean;
 	next_chunk(first, run - 1)->run = (uint32_t)run;
@@ -58,13 +59,15 @@ static void remove_range(struct pool *pool, struct chunk *first) REQUIRES(pool->
 		set->filled &= ~((uint64_t)1 << first->bucket);
 }
 
-static void note_chunks(struct pool *pool, struct chunk *first, size_t count, bool enter) REQUIRES(pool->lock) {
+static void note_chunks(struct pool *pool, struct chunk *first, size_t count, bool enter)
+	REQUIRES(pool->lock) {
 	for (size_t i = 0; i < count; i++) {
 		struct chunk *chunk = next_chunk(first, i);
 		store_relaxed(&chunk->state, enter ? CHUNK_POOLED : CHUNK_WHOLE);
 		chunk->owner = NULL;
 		for (int s = 0; s < PAGE_STATES; s++)
-			pool->pages[s] = enter ? pool->pages[s] + chunk->count[s] : pool->pages[s] - chunk->count[s];
+			pool->pages[s] =
+				enter ? pool->pages[s] + chunk->count[s] : pool->pages[s] - chunk->count[s];
 	}
 	pool->chunks = enter ? pool->chunks + count : pool->chunks - count;
 }
@@ -80,7 +83,8 @@ static struct chunk *range_of_last(struct chunk *last) {
 }
 
 static void enter_chunks(struct pool *pool, struct chunk *first, size_t count) REQUIRES(pool->lock) {
-	struct chunk *before = pooled_at(first->base - CHUNK), *after = pooled_at(first->base + count * CHUNK);
+	struct chunk *before = pooled_at(first->base - CHUNK),
+		     *after = pooled_at(first->base + count * CHUNK);
 	note_chunks(pool, first, count, true);
 	size_t run = count, unclean = count_unclean(first, count);
 	if (after != NULL) {
@@ -134,9 +138,10 @@ static struct chunk *take_from_set(struct pool *pool, struct pool_set *set, size
 	for (; filled != 0; filled &= filled - 1) {
 		unsigned bucket = bit_lowest(filled), tries = 0;
 		struct chunk *best = NULL;
-		list_each(&set->bucket[bucket], node) {
+		list_each (&set->bucket[bucket], node) {
 			struct chunk *first = container_of(node, struct chunk, link);
-			if (fit_in_range(first, count, align) != NOWHERE && (best == NULL || first->run < best->run))
+			if (fit_in_range(first, count, align) != NOWHERE &&
+			    (best == NULL || first->run < best->run))
 				best = first;
 			if (best != NULL && ++tries == FIT_TRIES)
 				break;
@@ -178,7 +183,8 @@ static bool map_aligned(struct pool *pool, size_t size, size_t align, uintptr_t 
 		(void)os_unmap(memory, size);
 		if (size + align < size || os_map(NULL, size + align, &memory) != 0)
 			return false;
-		uintptr_t start = (uintptr_t)memory, aligned = round_up(start, align), end = start + size + align;
+		uintptr_t start = (uintptr_t)memory, aligned = round_up(start, align),
+			  end = start + size + align;
 		if (aligned > start)
 			(void)os_unmap(memory, aligned - start);
 		if (end > aligned + size)
@@ -377,7 +383,7 @@ struct pool_stats pool_read_stats(struct pool *pool) {
 static void audit_set(const struct pool_set *set, size_t *chunks, size_t pages[PAGE_STATES]) {
 	for (unsigned b = 0; b < POOL_BUCKETS; b++) {
 		must(list_empty(&set->bucket[b]) == !((set->filled >> b) & 1), set);
-		list_each(&set->bucket[b], node) {
+		list_each (&set->bucket[b], node) {
 			struct chunk *first = container_of(node, struct chunk, link);
 			must(bucket_of(first->run) == b, first);
 			must(next_chunk(first, first->run - 1)->run == first->run, first);
@@ -385,7 +391,9 @@ static void audit_set(const struct pool_set *set, size_t *chunks, size_t pages[P
 			*chunks += first->run;
 			for (size_t i = 0; i < first->run; i++) {
 				struct chunk *chunk = next_chunk(first, i);
-				must(load_relaxed(&chunk->state) == CHUNK_POOLED && chunk->nfree == CHUNK_PAGES, chunk);
+				must(load_relaxed(&chunk->state) == CHUNK_POOLED &&
+				             chunk->nfree == CHUNK_PAGES,
+				     chunk);
 				for (int s = 0; s < PAGE_STATES; s++)
 					pages[s] += chunk->count[s];
 			}

@@ -32,12 +32,12 @@ struct pool {
 	struct pool_set clean, unclean; /* all fields: [lock] */
 	struct decay decay;
 	size_t pages[PAGE_STATES];
-	size_t chunks;  /* pooled now */
+	size_t chunks;          /* pooled now */
 	_Atomic(size_t) mapped; /* chunks that exist                                    [atomic] */
-	size_t purged;  /* pages given back so far */
-	size_t purges;  /* system calls for that */
-	size_t moved;   /* chunks with `moved` set: each may cost two mappings */
-	uintptr_t hint; /* where the next mapping is asked for */
+	size_t purged;          /* pages given back so far */
+	size_t purges;          /* system calls for that */
+	size_t moved;           /* chunks with `moved` set: each may cost two mappings */
+	uintptr_t hint;         /* where the next mapping is asked for */
 };
 
 /* `hint` is where the first chunks are asked for (0: anywhere), dirty_ms as for decay_init. */
@@ -62,9 +62,9 @@ bool pool_allow_move(struct pool *pool, size_t count);
 size_t pool_mapped(const struct pool *pool);
 
 struct pool_stats {
-	size_t mapped, pooled;     /* bytes */
-	size_t dirty;              /* bytes */
-	size_t purged, purges;     /* pages, calls */
+	size_t mapped, pooled; /* bytes */
+	size_t dirty;          /* bytes */
+	size_t purged, purges; /* pages, calls */
 };
 struct pool_stats pool_read_stats(struct pool *pool);
 

@@ -11,7 +11,8 @@
 
 /* Where pages in `state` go, given the decay times. */
 static enum page_state next_state(struct pages *pages, enum page_state state) REQUIRES(pages->lock) {
-	return state == PAGE_DIRTY && load_relaxed(&pages->decay[PAGE_MUZZY].ms) != 0 ? PAGE_MUZZY : PAGE_CLEAN;
+	return state == PAGE_DIRTY && load_relaxed(&pages->decay[PAGE_MUZZY].ms) != 0 ? PAGE_MUZZY
+	                                                                              : PAGE_CLEAN;
 }
 
 /* The next chunk of a level that this pass has not visited, or NULL. Visited ones go to the end of the list, new ones
@@ -41,7 +42,8 @@ static struct chunk *emptiest(struct pages *pages, enum page_state state) REQUIR
 }
 
 /* One system call per run of victims. Returns the number of calls; *done is false when one was refused. */
-static unsigned purge_runs(const struct chunk *chunk, const uint64_t *victims, enum page_state to, bool *done) {
+static unsigned purge_runs(const struct chunk *chunk, const uint64_t *victims, enum page_state to,
+                           bool *done) {
 	unsigned calls = 0, first = bitmap_next_set(victims, CHUNK_PAGES, 0);
 	*done = true;
 	while (first < CHUNK_PAGES) {
@@ -61,7 +63,8 @@ static void purge_chunk(struct pages *pages, struct chunk *chunk, enum page_stat
 	uint64_t victims[CHUNK_WORDS];
 	unsigned unit = (unsigned)(os.page_size / PAGE);
 	pages_note(pages, chunk, false);
-	unsigned count = chunk_take_victims(chunk, state, (unsigned)size_min(most, CHUNK_PAGES), unit, victims);
+	unsigned count =
+		chunk_take_victims(chunk, state, (unsigned)size_min(most, CHUNK_PAGES), unit, victims);
 	pages_note(pages, chunk, true);
 	if (count == 0)
 		return;

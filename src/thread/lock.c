@@ -7,9 +7,9 @@
 enum { UNREGISTERED, REGISTERED, HELD_BY_ALL };
 
 static _Atomic(struct lock *) registry[RANK_COUNT]; /* [closed] push only; read without */
-static _Atomic(uint32_t) closed;                    /* 1: somebody changes the registry, or fork holds all locks */
-static _Atomic(uint32_t) forking;                   /* 1: somebody is between lock_take_all and its end */
-static _Atomic(uintptr_t) forker;                   /* thread pointer of who holds all locks for fork, or 0 */
+static _Atomic(uint32_t) closed;  /* 1: somebody changes the registry, or fork holds all locks */
+static _Atomic(uint32_t) forking; /* 1: somebody is between lock_take_all and its end */
+static _Atomic(uintptr_t) forker; /* thread pointer of who holds all locks for fork, or 0 */
 
 #if ASHLAR_DEBUG >= 1
 static _Thread_local uint32_t held; /* bit per rank: what this thread holds */
@@ -145,8 +145,8 @@ static void drop_held(void) NO_LOCK_ANALYSIS {
 
 static bool holds_all_registered(void) {
 	EACH_LOCK(rank, lock)
-		if (load_relaxed(&lock->registered) != HELD_BY_ALL)
-			return false;
+	if (load_relaxed(&lock->registered) != HELD_BY_ALL)
+		return false;
 	return true;
 }
 

@@ -23,12 +23,12 @@
 #else
 #define THREAD_ANNOTATION(x)
 #endif
-#define CAPABILITY(name) THREAD_ANNOTATION(capability(name))
-#define REQUIRES(...)    THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
-#define ACQUIRES(...)    THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
-#define RELEASES(...)    THREAD_ANNOTATION(release_capability(__VA_ARGS__))
+#define CAPABILITY(name)  THREAD_ANNOTATION(capability(name))
+#define REQUIRES(...)     THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
+#define ACQUIRES(...)     THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
+#define RELEASES(...)     THREAD_ANNOTATION(release_capability(__VA_ARGS__))
 #define TRY_ACQUIRES(...) THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
-#define NO_LOCK_ANALYSIS THREAD_ANNOTATION(no_thread_safety_analysis)
+#define NO_LOCK_ANALYSIS  THREAD_ANNOTATION(no_thread_safety_analysis)
 
 enum lock_rank {
 	RANK_START,    /* thread/start.c: the one initialisation */
@@ -45,13 +45,15 @@ enum lock_rank {
 };
 
 struct CAPABILITY("lock") lock {
-	_Atomic(uint32_t) state;      /* [atomic] */
-	uint16_t rank;                /* [const] */
-	_Atomic(uint16_t) registered; /* [atomic] 0 until linked into the registry; 2: held by lock_take_all */
-	struct lock *next;            /* in the registry's list of this rank  [const after registration] */
+	_Atomic(uint32_t) state; /* [atomic] */
+	uint16_t rank;           /* [const] */
+	_Atomic(uint16_t)
+		registered; /* [atomic] 0 until linked into the registry; 2: held by lock_take_all */
+	struct lock *next;  /* in the registry's list of this rank  [const after registration] */
 };
 
-#define LOCK_INITIALIZER(r) {.rank = (r)}
+#define LOCK_INITIALIZER(r) \
+	{ .rank = (r) }
 
 void lock_init(struct lock *lock, enum lock_rank rank);
 void lock_take(struct lock *lock) ACQUIRES(lock);

@@ -9,9 +9,9 @@
 
 struct lane lane = {.home = MAP_HOME_NONE};
 
-static _Atomic(bool) ready;              /* [atomic; written under start_lock] */
-static _Atomic(uint32_t) starter;        /* [atomic] id of the thread that is starting, or 0 */
-static bool prepared;                    /* [start_lock] */
+static _Atomic(bool) ready;       /* [atomic; written under start_lock] */
+static _Atomic(uint32_t) starter; /* [atomic] id of the thread that is starting, or 0 */
+static bool prepared;             /* [start_lock] */
 static struct lock start_lock = LOCK_INITIALIZER(RANK_START);
 
 static size_t default_budget(void) {
@@ -62,7 +62,8 @@ bool thread_start(void) {
 	uint32_t self = os_thread_id();
 	if (load_relaxed(&starter) == self) /* called back from our own start: there is nothing to give yet */
 		return false;
-	bool fast = os_tls_is_static(); /* before any thread-local variable is touched: locks have some in debug builds */
+	bool fast =
+		os_tls_is_static(); /* before any thread-local variable is touched: locks have some in debug builds */
 	lock_take(&start_lock);
 	store_relaxed(&starter, self);
 	if (!load_acquire(&ready) && start(fast))

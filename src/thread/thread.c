@@ -8,14 +8,15 @@ struct cache thread_unborn, thread_none;
 
 /* The thread word. Reached through its distance from the thread pointer where that is fixed (see util/tls.h). */
 static _Thread_local struct cache *word = &thread_unborn;
-static bool word_is_fixed;                        /* [const after start] */
+static bool word_is_fixed; /* [const after start] */
 
-static pthread_key_t end_key;                     /* [const after start] */
+static pthread_key_t end_key; /* [const after start] */
 static struct lock threads_lock = LOCK_INITIALIZER(RANK_THREADS);
-static struct list threads = {&threads, &threads};   /* [threads_lock] */
-static struct list orphans = {&orphans, &orphans};   /* [threads_lock] caches of threads that fork left behind */
-static _Atomic(bool) has_orphans;                    /* [atomic; written under threads_lock] */
-static _Atomic(unsigned) count;                      /* [atomic; written under threads_lock] */
+static struct list threads = {&threads, &threads}; /* [threads_lock] */
+static struct list orphans = {&orphans,
+                              &orphans}; /* [threads_lock] caches of threads that fork left behind */
+static _Atomic(bool) has_orphans;        /* [atomic; written under threads_lock] */
+static _Atomic(unsigned) count;          /* [atomic; written under threads_lock] */
 
 void word_start(bool fixed) {
 	word_is_fixed = fixed;
@@ -97,7 +98,7 @@ unsigned thread_count(void) {
 size_t thread_cached_bytes(void) {
 	size_t sum = transfer_bytes();
 	lock_take(&threads_lock);
-	list_each(&threads, node)
+	list_each (&threads, node)
 		sum += cache_bytes(container_of(node, struct cache, link));
 	lock_drop(&threads_lock);
 	return sum;
@@ -119,7 +120,7 @@ size_t thread_trim(void) {
 void thread_forget_others(void) {
 	struct cache *self = word_get();
 	lock_take(&threads_lock);
-	list_each_safe(&threads, node) {
+	list_each_safe (&threads, node) {
 		if (node == &self->link)
 			continue;
 		list_remove(node);

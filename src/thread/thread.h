@@ -16,10 +16,13 @@
 
 /* What the fast lane needs to know about the process. Zero until started: everything goes to the full lane. */
 struct lane {
-	size_t limit;         /* sizes below may take the fast lane: CACHED_MAX + 1, or 0     [const after start] */
-	ptrdiff_t word;       /* of the thread word from the thread pointer                    [const after start] */
-	struct map_home home; /* a copy, so that free needs one address                        [const after start] */
-	uint8_t class_of[CACHED_MAX / 8 + 1]; /* a copy of class_table, for the same reason     [const after start] */
+	size_t limit; /* sizes below may take the fast lane: CACHED_MAX + 1, or 0     [const after start] */
+	ptrdiff_t
+		word; /* of the thread word from the thread pointer                    [const after start] */
+	struct map_home
+		home; /* a copy, so that free needs one address                        [const after start] */
+	uint8_t class_of[CACHED_MAX / 8 +
+	                 1]; /* a copy of class_table, for the same reason     [const after start] */
 };
 extern struct lane lane;
 

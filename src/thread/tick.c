@@ -12,24 +12,24 @@
 #include "ctl/ctl.h"
 #include "thread/inside.h"
 
-#define TICK_EVERY     16
-#define TICK_SIZE      (256 * KIB)    /* blocks from here on are worth a look each time */
-#define MS             ((uint64_t)1000000)
-#define SECOND         (1000 * MS)
-#define STEP_MAX       (50 * MS)      /* between two looks at the clock's work */
-#define LATE           SECOND         /* how late the helper may be before others do its work */
-#define RETRY          (60 * SECOND)
-#define QUIET_ROUNDS   10             /* seconds without unused pages before the helper sleeps long... */
-#define LONG_SLEEP     (30 * SECOND)  /* ...unless it is woken */
-#define HELPER_HEAP    (4 * MIB)      /* a smaller heap needs no helper */
+#define TICK_EVERY   16
+#define TICK_SIZE    (256 * KIB) /* blocks from here on are worth a look each time */
+#define MS           ((uint64_t)1000000)
+#define SECOND       (1000 * MS)
+#define STEP_MAX     (50 * MS) /* between two looks at the clock's work */
+#define LATE         SECOND    /* how late the helper may be before others do its work */
+#define RETRY        (60 * SECOND)
+#define QUIET_ROUNDS 10            /* seconds without unused pages before the helper sleeps long... */
+#define LONG_SLEEP   (30 * SECOND) /* ...unless it is woken */
+#define HELPER_HEAP  (4 * MIB)     /* a smaller heap needs no helper */
 
 static struct lock purge_lock = LOCK_INITIALIZER(RANK_PURGE);
-static uint64_t step;                      /* nanoseconds                     [const after start] */
-static _Atomic(uint64_t) next_purge;       /* [atomic; written under purge_lock] */
-static _Atomic(uint64_t) next_drain;       /* [atomic; written under purge_lock] */
-static _Atomic(bool) helper_started;       /* [atomic] */
-static _Atomic(uint64_t) next_start;       /* [atomic] */
-static _Atomic(uint32_t) wake_word;        /* [atomic] 1: the helper sleeps long and is to be woken */
+static uint64_t step;                /* nanoseconds                     [const after start] */
+static _Atomic(uint64_t) next_purge; /* [atomic; written under purge_lock] */
+static _Atomic(uint64_t) next_drain; /* [atomic; written under purge_lock] */
+static _Atomic(bool) helper_started; /* [atomic] */
+static _Atomic(uint64_t) next_start; /* [atomic] */
+static _Atomic(uint32_t) wake_word;  /* [atomic] 1: the helper sleeps long and is to be woken */
 
 void tick_start(void) {
 	uint64_t ms = opt.dirty_decay_ms > 0 ? (uint64_t)opt.dirty_decay_ms : (uint64_t)DECAY_STEPS * 50;

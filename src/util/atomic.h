@@ -8,8 +8,8 @@
 
 #include <stdatomic.h>
 
-#define load_relaxed(p)	    atomic_load_explicit((p), memory_order_relaxed)
-#define load_acquire(p)	    atomic_load_explicit((p), memory_order_acquire)
+#define load_relaxed(p)     atomic_load_explicit((p), memory_order_relaxed)
+#define load_acquire(p)     atomic_load_explicit((p), memory_order_acquire)
 #define store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
 #define store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #define add_relaxed(p, v)   atomic_fetch_add_explicit((p), (v), memory_order_relaxed)

@@ -67,7 +67,7 @@ unsigned bitmap_run_start(const uint64_t *map, unsigned from) {
 }
 
 unsigned bitmap_find_run(const uint64_t *map, unsigned bits, unsigned count, unsigned align,
-			 unsigned *longest) {
+                         unsigned *longest) {
 	unsigned best = 0, found = BITMAP_NONE;
 	for (unsigned at = 0; at < bits && found == BITMAP_NONE;) {
 		unsigned start = bitmap_next_set(map, bits, at);

@@ -41,6 +41,6 @@ unsigned bitmap_run_start(const uint64_t *map, unsigned from);
  * length of the longest run passed on the way, the found one included; of the whole map when the answer is
  * BITMAP_NONE. */
 unsigned bitmap_find_run(const uint64_t *map, unsigned bits, unsigned count, unsigned align,
-			 unsigned *longest);
+                         unsigned *longest);
 
 #endif

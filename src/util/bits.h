@@ -9,15 +9,15 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define EXPORT	      __attribute__((visibility("default")))
-#define COLD	      __attribute__((cold, noinline))
+#define EXPORT        __attribute__((visibility("default")))
+#define COLD          __attribute__((cold, noinline))
 #define NOINLINE      __attribute__((noinline))
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 #define CACHE_LINE 64
-#define KIB	   ((size_t)1 << 10)
-#define MIB	   ((size_t)1 << 20)
-#define GIB	   ((size_t)1 << 30)
+#define KIB        ((size_t)1 << 10)
+#define MIB        ((size_t)1 << 20)
+#define GIB        ((size_t)1 << 30)
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 

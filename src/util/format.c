@@ -49,7 +49,7 @@ static void put_number(struct text *text, uint64_t value, const char *prefix, co
 	if (how->zero && !how->left) {
 		put_padded(text, prefix, prefix_length, &(struct conversion){0});
 		put_times(text, '0',
-			  how->width > length + prefix_length ? how->width - length - prefix_length : 0);
+		          how->width > length + prefix_length ? how->width - length - prefix_length : 0);
 		put_padded(text, digits + at, length, &(struct conversion){0});
 		return;
 	}
@@ -128,7 +128,7 @@ void text_add_list(struct text *text, const char *format, va_list args) {
 		case 'u':
 		case 'x':
 			put_number(text, how.is_long ? va_arg(args, unsigned long) : va_arg(args, unsigned),
-				   "", &how);
+			           "", &how);
 			break;
 		case 'p':
 			put_number(text, (uintptr_t)va_arg(args, void *), "0x", &how);

@@ -23,7 +23,7 @@ static void expect_aligned(enum way way, size_t alignment, size_t size) {
 	size_t usable = malloc_usable_size(ptr);
 	if (usable != model_aligned(alignment, size))
 		fail_msg("way %d (%zu, %zu): usable size %zu, expected %zu", (int)way, alignment, size,
-			 usable, model_aligned(alignment, size));
+		         usable, model_aligned(alignment, size));
 	if (!test_aligned(ptr, alignment))
 		fail_msg("way %d (%zu, %zu): %p", (int)way, alignment, size, ptr);
 	test_fill(ptr, usable, alignment ^ size);
@@ -34,8 +34,8 @@ static void expect_aligned(enum way way, size_t alignment, size_t size) {
 static void every_alignment_with_many_sizes(void **state) {
 	(void)state;
 	static const size_t sizes[] = {
-		0,     1,     8,     15,    16,	    33,	      100,	     500,   1024,
-		1100,  3000,  4096,  4097,  6000,   8193,     12289,	     14000, 14336,
+		0,     1,     8,     15,    16,     33,       100,           500,   1024,
+		1100,  3000,  4096,  4097,  6000,   8193,     12289,         14000, 14336,
 		14337, 16384, 16385, 33000, 100000, 1u << 20, (2u << 20) + 1};
 	for (size_t i = 0; i < COUNT_OF(sizes); i++)
 		for (size_t alignment = 1; alignment <= (size_t)8 << 20; alignment *= 2)
@@ -137,7 +137,7 @@ static void valloc_and_pvalloc(void **state) {
 		assert_true(test_aligned(b, MODEL_PAGE));
 		assert_int_equal(malloc_usable_size(a), model_aligned(MODEL_PAGE, sizes[i]));
 		assert_int_equal(malloc_usable_size(b),
-				 model_aligned(MODEL_PAGE, model_round(sizes[i], MODEL_PAGE)));
+		                 model_aligned(MODEL_PAGE, model_round(sizes[i], MODEL_PAGE)));
 		memset(a, 1, sizes[i]);
 		memset(b, 2, malloc_usable_size(b));
 		free(a);

@@ -82,8 +82,8 @@ static void calloc_product_overflow(void **state) {
 
 static void calloc_takes_any_split_of_the_product(void **state) {
 	(void)state;
-	static const size_t pairs[][2] = {{1, 100},  {100, 1},	  {7, 13},     {1000, 1000},
-					  {3, 5000}, {65536, 17}, {65536, 257}};
+	static const size_t pairs[][2] = {{1, 100},  {100, 1},    {7, 13},     {1000, 1000},
+	                                  {3, 5000}, {65536, 17}, {65536, 257}};
 	for (size_t i = 0; i < COUNT_OF(pairs); i++) {
 		size_t size = pairs[i][0] * pairs[i][1];
 		unsigned char *bytes = calloc(pairs[i][0], pairs[i][1]);

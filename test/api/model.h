@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#define MODEL_PAGE	((size_t)4096)
+#define MODEL_PAGE      ((size_t)4096)
 #define MODEL_SMALL_MAX ((size_t)14336)
 #define MODEL_LARGE_MIN ((size_t)16384)
 

@@ -51,13 +51,13 @@ void every_form() {
 		std::size_t plain = model_usable(size), natural = model_alignment(plain);
 		for (int round = 0; round < 20; round++) {
 			void *p[8] = {::operator new(size),
-				      ::operator new[](size),
-				      ::operator new(size, std::nothrow),
-				      ::operator new[](size, std::nothrow),
-				      ::operator new(size),
-				      ::operator new[](size),
-				      malloc(size),
-				      ::operator new(size)};
+			              ::operator new[](size),
+			              ::operator new(size, std::nothrow),
+			              ::operator new[](size, std::nothrow),
+			              ::operator new(size),
+			              ::operator new[](size),
+			              malloc(size),
+			              ::operator new(size)};
 			for (void *ptr : p)
 				expect(ptr, plain, natural);
 			::operator delete(p[0]);
@@ -80,11 +80,11 @@ void every_aligned_form() {
 				    usable = model_aligned(number, size);
 			std::align_val_t alignment{number};
 			void *p[6] = {::operator new(size, alignment),
-				      ::operator new[](size, alignment),
-				      ::operator new(size, alignment, std::nothrow),
-				      ::operator new[](size, alignment, std::nothrow),
-				      ::operator new(size, alignment),
-				      ::operator new[](size, alignment)};
+			              ::operator new[](size, alignment),
+			              ::operator new(size, alignment, std::nothrow),
+			              ::operator new[](size, alignment, std::nothrow),
+			              ::operator new(size, alignment),
+			              ::operator new[](size, alignment)};
 			for (void *ptr : p)
 				expect(ptr, usable, number);
 			::operator delete(p[0], alignment);

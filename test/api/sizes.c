@@ -4,9 +4,9 @@
 #include "api.h"
 
 /* The documented small classes, written out: the model itself is checked against them first. */
-static const size_t classes[] = {8,    16,   32,   48,	 64,   80,   96,   112,	 128,  160,   192,   224,
-				 256,  320,  384,  448,	 512,  640,  768,  896,	 1024, 1280,  1536,  1792,
-				 2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192, 10240, 12288, 14336};
+static const size_t classes[] = {8,    16,   32,   48,   64,   80,   96,   112,  128,  160,   192,   224,
+                                 256,  320,  384,  448,  512,  640,  768,  896,  1024, 1280,  1536,  1792,
+                                 2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192, 10240, 12288, 14336};
 
 static void model_agrees_with_the_list(void **state) {
 	(void)state;
@@ -78,14 +78,14 @@ static void whole_slabs_of_every_class(void **state) {
 /* The usable size of a block never depends on the way it was obtained. */
 static void same_size_by_every_way(void **state) {
 	(void)state;
-	static const size_t sizes[] = {1,     8,     17,    65,	   500,	    4095,   4097,
-				       14336, 14337, 20481, 70000, 1000001, 9000000};
+	static const size_t sizes[] = {1,     8,     17,    65,    500,     4095,   4097,
+	                               14336, 14337, 20481, 70000, 1000001, 9000000};
 	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
 		size_t size = sizes[i];
 		void *grown = malloc(3);
 		void *ways[] = {calloc(1, size),      realloc(NULL, size),
-				realloc(grown, size), reallocarray(NULL, 1, size),
-				reallocf(NULL, size), memalign(8, size)};
+		                realloc(grown, size), reallocarray(NULL, 1, size),
+		                reallocf(NULL, size), memalign(8, size)};
 		for (size_t w = 0; w < COUNT_OF(ways); w++) {
 			assert_non_null(ways[w]);
 			assert_int_equal(malloc_usable_size(ways[w]), model_usable(size));

@@ -124,7 +124,7 @@ static bool stamped(const void *block, size_t size, size_t check, uint64_t tag) 
 	if (check >= size)
 		return test_holds(bytes + size - edge, edge, edge, tag + 2) &&
 		       (size <= 4 * EDGE || (test_holds(bytes, edge, edge, tag) &&
-					     test_holds(bytes + size / 2, middle, middle, tag + 1)));
+		                             test_holds(bytes + size / 2, middle, middle, tag + 1)));
 	return size <= 4 * EDGE || test_holds(bytes, edge, check < edge ? check : edge, tag);
 }
 
@@ -170,8 +170,8 @@ static void resize(size_t at, size_t size) {
 }
 
 static void use_heap(size_t first, size_t count) {
-	static const size_t sizes[] = {24,    200,    1500,    5000,	 14000,	  20000,
-				       70000, 400000, 1500000, 3u << 20, 5u << 20};
+	static const size_t sizes[] = {24,    200,    1500,    5000,     14000,   20000,
+	                               70000, 400000, 1500000, 3u << 20, 5u << 20};
 	size_t kinds = sizeof sizes / sizeof sizes[0];
 	for (size_t i = first; i < first + count; i++) {
 		size_t size = sizes[i % kinds];
@@ -211,7 +211,7 @@ static void workload(void) {
 	bool started[2];
 	for (size_t i = 0; i < 2; i++)
 		started[i] = pthread_create(&threads[i], NULL, thread_life,
-					    (void *)(uintptr_t)(HELD / 2 + i * (HELD / 4))) == 0;
+		                            (void *)(uintptr_t)(HELD / 2 + i * (HELD / 4))) == 0;
 	for (size_t i = 0; i < 2; i++)
 		if (started[i])
 			CHECK(pthread_join(threads[i], NULL) == 0);
@@ -262,9 +262,9 @@ static bool start_run(enum mode mode, long k) {
 	CHECK(waitpid(child, &status, 0) == child);
 	if (!WIFEXITED(status) || (WEXITSTATUS(status) != RAN_OUT && WEXITSTATUS(status) != FAILED_SOME)) {
 		fprintf(stderr,
-			"mode %d, call %ld: status 0x%x; repeat with TEST_FAULT_MODE=%d TEST_FAULT_AT=%ld "
-			"MALLOC_CONF=dirty_decay_ms:0\n",
-			(int)mode, k, (unsigned)status, (int)mode, k);
+		        "mode %d, call %ld: status 0x%x; repeat with TEST_FAULT_MODE=%d TEST_FAULT_AT=%ld "
+		        "MALLOC_CONF=dirty_decay_ms:0\n",
+		        (int)mode, k, (unsigned)status, (int)mode, k);
 		CHECK(++broken < MOST_BROKEN);
 		return k < MOST_CALLS;
 	}

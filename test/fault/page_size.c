@@ -103,7 +103,7 @@ void *mremap(void *address, size_t old_length, size_t new_length, int flags, ...
 		return MAP_FAILED;
 	}
 	return (void *)syscall(SYS_mremap, address, round_up(old_length), round_up(new_length), flags,
-			       target);
+	                       target);
 }
 
 /* The kernel rounds the length up itself, and would take memory that is still in use with it. */
@@ -148,8 +148,8 @@ static void churn(uint64_t *random, size_t steps) {
 		} else {
 			free(blocks[at]);
 			blocks[at] = step % 3 == 0   ? calloc(1, size)
-				     : step % 7 == 0 ? aligned_alloc(32768, size)
-						     : malloc(size);
+			             : step % 7 == 0 ? aligned_alloc(32768, size)
+			                             : malloc(size);
 			CHECK(blocks[at] != NULL);
 		}
 		sizes[at] = size;

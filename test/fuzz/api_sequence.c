@@ -6,17 +6,17 @@
 
 #include "../api/model.h"
 
-#define SLOTS	     48
+#define SLOTS        48
 #define MOST_STEPS   400
-#define MOST_THREADS 3	/* per input; they are slow */
+#define MOST_THREADS 3  /* per input; they are slow */
 #define MOST_ALIGN   21 /* 2 MiB */
 #define MOST_LIVE    ((size_t)24 << 20)
-#define LONG	     ((size_t)64 << 10) /* longer elements come alone */
+#define LONG         ((size_t)64 << 10) /* longer elements come alone */
 
 struct block {
 	unsigned char *start; /* NULL: none */
-	size_t size;	      /* usable */
-	uint64_t tag;	      /* of its contents */
+	size_t size;          /* usable */
+	uint64_t tag;         /* of its contents */
 };
 
 /* All of it belongs to one thread at a time. */

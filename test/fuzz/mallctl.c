@@ -8,8 +8,8 @@
 #define TEXT_SIZE   256
 #define FIRST_TOKEN 0x80 /* bytes from here on stand for a name of the table, each <...> made a number */
 #define MOST_CALLS  16
-#define DEPTH	    9	 /* of a mib; deeper than any name */
-#define FAILED	    5000 /* no errno */
+#define DEPTH       9    /* of a mib; deeper than any name */
+#define FAILED      5000 /* no errno */
 
 static void check_error(int error) {
 	CHECK(error == 0 || error == ENOENT || error == EINVAL || error == EPERM || error == EAGAIN ||
@@ -92,7 +92,7 @@ static int call_by_name(const char *name, struct exchange *exchange) {
 static void call_by_mib(const size_t *mib, size_t length, const struct exchange *exchange, int expected) {
 	size_t size = exchange->old_size;
 	int error = SUT(mallctlbymib)(mib, length, exchange->old, exchange->old != NULL ? &size : NULL,
-				      exchange->new, exchange->new_size);
+	                              exchange->new, exchange->new_size);
 	check_error(error);
 	CHECK(size <= exchange->old_size);
 	CHECK(expected == FAILED || error == expected);

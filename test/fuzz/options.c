@@ -9,9 +9,9 @@
 
 /* Bytes from FIRST_TOKEN on stand for a word: an option's name and colon, or one of these. */
 #define FIRST_TOKEN 0x80
-static const char *const words[] = {"true",   "false", "default", ",",	  ":",
-				    "abort",  "free",  "alloc",	  "0x",	  "18446744073709551615",
-				    "999999", "-",     "J",	  "4096", "experimental_"};
+static const char *const words[] = {"true",   "false", "default", ",",    ":",
+                                    "abort",  "free",  "alloc",   "0x",   "18446744073709551615",
+                                    "999999", "-",     "J",       "4096", "experimental_"};
 #define WORDS (sizeof words / sizeof *words)
 
 #define TEXT_SIZE 1024
@@ -88,9 +88,9 @@ static void check_value(const struct option *option) {
 
 static size_t value_size(const struct option *option) {
 	static const size_t sizes[] = {
-		[OPTION_BOOL] = sizeof(bool),	[OPTION_UNSIGNED] = sizeof(unsigned),
+		[OPTION_BOOL] = sizeof(bool),   [OPTION_UNSIGNED] = sizeof(unsigned),
 		[OPTION_SIZE] = sizeof(size_t), [OPTION_SSIZE] = sizeof(ssize_t),
-		[OPTION_CHOICE] = sizeof(int),	[OPTION_LETTERS_OF] = sizeof(struct option_letters),
+		[OPTION_CHOICE] = sizeof(int),  [OPTION_LETTERS_OF] = sizeof(struct option_letters),
 	};
 	return sizes[option->type];
 }
@@ -122,7 +122,7 @@ static char *next_text(struct input *input) {
 			text_append(text, sizeof text, words[token]);
 		} else {
 			text_append(text, sizeof text,
-				    option_at((unsigned)(token - WORDS) % option_count())->name);
+			            option_at((unsigned)(token - WORDS) % option_count())->name);
 			text_append(text, sizeof text, ":");
 		}
 	}

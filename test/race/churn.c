@@ -35,7 +35,7 @@ int main(void) {
 		pthread_t threads[AT_ONCE];
 		for (size_t i = 0; i < AT_ONCE; i++)
 			CHECK(pthread_create(&threads[i], NULL, life,
-					     (void *)(uintptr_t)(round * AT_ONCE + i)) == 0);
+			                     (void *)(uintptr_t)(round * AT_ONCE + i)) == 0);
 		for (size_t i = 0; i < AT_ONCE; i++)
 			CHECK(pthread_join(threads[i], NULL) == 0);
 		if (round == rounds / 4)

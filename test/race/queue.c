@@ -50,8 +50,8 @@ static struct message *pop(struct queue *queue) {
 static struct message *make(uint64_t *random) {
 	size_t kind = test_below(random, 100);
 	size_t size = sizeof(struct message) + test_below(random, kind < 90   ? 500
-								  : kind < 99 ? 9000
-									      : 120000);
+	                                                          : kind < 99 ? 9000
+	                                                                      : 120000);
 	struct message *message = malloc(size);
 	CHECK(message != NULL && malloc_usable_size(message) >= size);
 	message->size = size;

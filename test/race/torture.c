@@ -15,11 +15,11 @@ enum { THREADS = 10, SLOTS = 3000, PHASES = 6, STEPS = 40000, LARGEST = 8 << 20 
 
 struct slot {
 	atomic_flag busy;
-	void *ptr;	  /* [busy] */
-	size_t size;	  /* [busy] what was asked for */
-	size_t usable;	  /* [busy] */
+	void *ptr;        /* [busy] */
+	size_t size;      /* [busy] what was asked for */
+	size_t usable;    /* [busy] */
 	size_t alignment; /* [busy] */
-	uint64_t tag;	  /* [busy] */
+	uint64_t tag;     /* [busy] */
 };
 
 static struct slot slots[SLOTS];
@@ -112,7 +112,7 @@ static void step(uint64_t *random, size_t self) {
 	/* Half of the draws stay in a range of their own, so that threads also free what they took. */
 	size_t share = SLOTS / THREADS;
 	size_t at = test_below(random, 2) == 0 ? test_below(random, SLOTS)
-					       : self * share + test_below(random, share);
+	                                       : self * share + test_below(random, share);
 	struct slot *slot = &slots[at];
 	if (atomic_flag_test_and_set_explicit(&slot->busy, memory_order_acquire))
 		return;

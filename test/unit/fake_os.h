@@ -26,17 +26,17 @@ enum { FAKE_MAPPED = 1, FAKE_WRITTEN = 2, FAKE_MOVED = 4 };
 struct os_facts os = {.page_size = 4096, .cpus = 2, .overcommits = true, .max_maps = 65530};
 
 static struct fake {
-	bool all_real;	  /* every mapping is real memory */
+	bool all_real;    /* every mapping is real memory */
 	bool misaligned;  /* made-up mappings begin off a chunk boundary, whatever the hint */
 	uint64_t fail_in; /* this many mappings from now, one is refused; 0: none */
-	bool fail_map;	  /* all mappings are refused */
+	bool fail_map;    /* all mappings are refused */
 	bool fail_purge, fail_lazy, fail_refresh, fail_move;
 	bool lazy_is_now;  /* pages purged lazily lose their contents at once */
 	bool purges_owned; /* purging pages that a block owns is expected */
 	uint64_t now;
 	size_t maps, unmaps, purges, lazies, refreshes, moves; /* calls so far */
-	size_t mapped;					       /* made-up pages mapped now */
-	size_t purged;	/* pages in purging calls so far, all three kinds */
+	size_t mapped;                                         /* made-up pages mapped now */
+	size_t purged;  /* pages in purging calls so far, all three kinds */
 	uintptr_t next; /* where a mapping without a usable hint goes */
 	uint8_t page[FAKE_PAGES];
 	uint32_t owner[FAKE_PAGES]; /* the test's: number of the block, 0 none */
@@ -105,7 +105,7 @@ static inline bool fake_refuses(void) {
 
 static int fake_map_real(size_t size, void **out) {
 	void *got = mmap(NULL, size + os.page_size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (got == MAP_FAILED)
 		return ENOMEM;
 	*out = (void *)round_up((uintptr_t)got, os.page_size);

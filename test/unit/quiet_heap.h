@@ -37,7 +37,7 @@ void *(malloc)(size_t size) {
 void *(calloc)(size_t num, size_t size) {
 	size_t bytes;
 	return __builtin_mul_overflow(num, size, &bytes) ? NULL
-							 : (malloc)(bytes); /* never reused: still zero */
+	                                                 : (malloc)(bytes); /* never reused: still zero */
 }
 
 void *(realloc)(void *ptr, size_t size) {

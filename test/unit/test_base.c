@@ -9,13 +9,13 @@
 
 #include "fake_os.h"
 
-#define STEPS	20000
+#define STEPS   20000
 #define RECORDS 600
 
 static uint64_t seed;
 
-static const enum base_kind kinds[] = {BASE_SPAN,  BASE_CHUNK,	   BASE_CACHE,
-				       BASE_SLOTS, BASE_SLOTS + 3, BASE_SLOTS + BASE_SLOTS_MAX_LG};
+static const enum base_kind kinds[] = {BASE_SPAN,  BASE_CHUNK,     BASE_CACHE,
+                                       BASE_SLOTS, BASE_SLOTS + 3, BASE_SLOTS + BASE_SLOTS_MAX_LG};
 
 static size_t size_of(enum base_kind kind) {
 	switch ((int)kind) {
@@ -79,7 +79,7 @@ static void step(size_t i, size_t *live) {
 	assert_true(!fresh || is_filled(record[i].at, size, 0));
 	struct base_stats after = base_read_stats();
 	assert_true(fresh ? after.idle == before.idle && after.allocated >= before.allocated + size
-			  : after.idle == before.idle - size && after.allocated == before.allocated);
+	                  : after.idle == before.idle - size && after.allocated == before.allocated);
 	record[i].fill = (unsigned char)(1 + random_below(&seed, 255));
 	memset(record[i].at, record[i].fill, size);
 	*live += size;
@@ -155,7 +155,7 @@ static void test_no_memory(void **state) {
 	while (base_alloc(8, 8) != NULL)
 		continue;
 	assert_null(base_take(BASE_SLOTS + BASE_SLOTS_MAX_LG - 1, NULL)); /* a kind not used so far */
-	void *idle = base_take(BASE_SPAN, NULL);			  /* the others are on free lists */
+	void *idle = base_take(BASE_SPAN, NULL);                          /* the others are on free lists */
 	assert_non_null(idle);
 	fake.fail_map = false;
 	size_t calls = fake.maps;
@@ -183,8 +183,8 @@ static void test_smaller_block(void **state) {
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_records),	      cmocka_unit_test(test_reuse),
-		cmocka_unit_test(test_alloc),	      cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_records),       cmocka_unit_test(test_reuse),
+		cmocka_unit_test(test_alloc),         cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_smaller_block),
 	};
 	return cmocka_run_group_tests(tests, define, NULL);

@@ -164,8 +164,8 @@ static void test_nothing_there(void **state) {
 /* What cannot be understood sets no limit. */
 static void test_damage(void **state) {
 	(void)state;
-	const char *const files[] = {"",	"\n",	      "x",	    "100000",
-				     "100000 ", "100000 0\n", "100000 x\n", "-5 100000\n"};
+	const char *const files[] = {"",        "\n",         "x",          "100000",
+	                             "100000 ", "100000 0\n", "100000 x\n", "-5 100000\n"};
 	for (size_t i = 0; i < COUNT_OF(files); i++) {
 		put("a/cpu.max", files[i]);
 		assert_int_equal(cpus("0::/a\n", 8), 8);
@@ -174,8 +174,8 @@ static void test_damage(void **state) {
 	assert_int_equal(cpus("0::/a\n", UINT_MAX), UINT_MAX);
 	put("a/cpu.max", "0 100000\n");
 	assert_int_equal(cpus("0::/a\n", 8), 1);
-	const char *const lines[] = {"a",    ":",      "::",	"0:",	  "0::",     "0::a",
-				     "0:/a", "cpu:/a", "1:cpu", "1:cpu:", "1:,cpu,:"};
+	const char *const lines[] = {"a",    ":",      "::",    "0:",     "0::",     "0::a",
+	                             "0:/a", "cpu:/a", "1:cpu", "1:cpu:", "1:,cpu,:"};
 	for (size_t i = 0; i < COUNT_OF(lines); i++)
 		assert_int_equal(cpus(lines[i], 8), 8);
 }
@@ -201,7 +201,7 @@ int main(void) {
 		IN_TREE(test_first_version),  IN_TREE(test_first_version_mounts),
 		IN_TREE(test_container),      IN_TREE(test_dots),
 		IN_TREE(test_both_versions),  IN_TREE(test_nothing_there),
-		IN_TREE(test_damage),	      IN_TREE(test_long_path),
+		IN_TREE(test_damage),         IN_TREE(test_long_path),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

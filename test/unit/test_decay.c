@@ -198,8 +198,8 @@ static void test_longest_time(void **state) {
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random_history),	cmocka_unit_test(test_one_batch),
-		cmocka_unit_test(test_half_time),	cmocka_unit_test(test_never_and_at_once),
+		cmocka_unit_test(test_random_history),  cmocka_unit_test(test_one_batch),
+		cmocka_unit_test(test_half_time),       cmocka_unit_test(test_never_and_at_once),
 		cmocka_unit_test(test_set_at_run_time), cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_longest_time),
 	};

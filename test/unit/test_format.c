@@ -125,7 +125,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_conversions),  cmocka_unit_test(test_padding),
 		cmocka_unit_test(test_unterminated), cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_foreign),	     cmocka_unit_test(test_random_numbers),
+		cmocka_unit_test(test_foreign),      cmocka_unit_test(test_random_numbers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,11 +18,11 @@
 #include "thread/lock.h"
 
 #define THREADS 8
-#define ROUNDS	20000
-#define LOCKS	40
+#define ROUNDS  20000
+#define LOCKS   40
 
 static struct lock first = LOCK_INITIALIZER(RANK_PURGE), second = LOCK_INITIALIZER(RANK_BIN);
-static struct lock *made;	  /* LOCKS of them */
+static struct lock *made;         /* LOCKS of them */
 static size_t counter[LOCKS + 2]; /* each under its lock, not atomic */
 
 static void in_threads(void *(*body)(void *), void *argument) NO_LOCK_ANALYSIS {

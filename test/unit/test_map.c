@@ -52,16 +52,16 @@ static void test_open_home(void **state) {
 static void test_wild_addresses(void **state) {
 	(void)state;
 	static const uintptr_t wild[] = {0,
-					 1,
-					 4096,
-					 (uintptr_t)1 << 47,
-					 ((uintptr_t)1 << 48) - 1,
-					 (uintptr_t)1 << 48,
-					 ((uintptr_t)1 << 48) + 4096,
-					 (uintptr_t)1 << 56,
-					 (uintptr_t)1 << 63,
-					 ~(uintptr_t)0,
-					 ~(uintptr_t)4095};
+	                                 1,
+	                                 4096,
+	                                 (uintptr_t)1 << 47,
+	                                 ((uintptr_t)1 << 48) - 1,
+	                                 (uintptr_t)1 << 48,
+	                                 ((uintptr_t)1 << 48) + 4096,
+	                                 (uintptr_t)1 << 56,
+	                                 (uintptr_t)1 << 63,
+	                                 ~(uintptr_t)0,
+	                                 ~(uintptr_t)4095};
 	for (unsigned i = 0; i < COUNT_OF(wild); i++)
 		check_unknown(wild[i]);
 	for (int i = 0; i < 10000; i++)
@@ -181,7 +181,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_before_home),    cmocka_unit_test(test_open_home),
 		cmocka_unit_test(test_wild_addresses), cmocka_unit_test(test_cover),
-		cmocka_unit_test(test_chunks),	       cmocka_unit_test(test_random_spans),
+		cmocka_unit_test(test_chunks),         cmocka_unit_test(test_random_spans),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,7 @@ static void check_page(const struct chunk *chunk, unsigned n, struct sums *sums)
 		assert_ptr_equal(chunk->owner, &arena[block[fake.owner[i] - 1].arena]);
 	} else if (fake.page[i] & FAKE_WRITTEN) {
 		assert_true(bitmap_get(chunk->unclean[PAGE_DIRTY], n) ||
-			    bitmap_get(chunk->unclean[PAGE_MUZZY], n));
+		            bitmap_get(chunk->unclean[PAGE_MUZZY], n));
 	}
 }
 
@@ -495,7 +495,7 @@ static void test_each_refusal(void **state) {
 		fake.fail_in = k;
 		for (size_t i = 0; i < 40; i++)
 			(void)take(&block[i], (unsigned)(i % ARENAS), i == 7 ? count : 1 + i * 9,
-				   i == 9 ? 4 * CHUNK : PAGE);
+			           i == 9 ? 4 * CHUNK : PAGE);
 		refused = fake.fail_in == 0;
 		fake.fail_in = 0;
 		check_all();

@@ -10,10 +10,10 @@
 
 #include "fake_os.h"
 
-#define STEPS	    6000
-#define BLOCKS	    100
+#define STEPS       6000
+#define BLOCKS      100
 #define FAKE_CHUNKS (FAKE_SIZE / CHUNK)
-#define MS	    ((uint64_t)1000000)
+#define MS          ((uint64_t)1000000)
 
 static uint64_t seed;
 static struct pool pool;
@@ -47,7 +47,7 @@ static void read_model(void) {
 	for (size_t b = 0; b < BLOCKS; b++) {
 		for (size_t i = 0; i < block[b].count; i++) {
 			assert_int_equal(who[index_of(block[b].base) + i],
-					 POOLED); /* mapped, and nobody else's */
+			                 POOLED); /* mapped, and nobody else's */
 			who[index_of(block[b].base) + i] = LIVE;
 		}
 	}
@@ -366,7 +366,7 @@ int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_steps), cmocka_unit_test(test_large_os_page),
-		cmocka_unit_test(test_decay),	     cmocka_unit_test(test_moved),
+		cmocka_unit_test(test_decay),        cmocka_unit_test(test_moved),
 		cmocka_unit_test(test_impossible),   cmocka_unit_test(test_each_refusal),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);

@@ -59,9 +59,9 @@ static void test_bits(void **state) {
 		assert_int_equal(log2_ceil(value), slow_log2_ceil(value));
 		assert_true(value >> bit_highest(value) == 1);
 		assert_true(round_down(address, power) % power == 0 &&
-			    address - round_down(address, power) < power);
+		            address - round_down(address, power) < power);
 		assert_true(round_up(address, power) % power == 0 &&
-			    round_up(address, power) - address < power);
+		            round_up(address, power) - address < power);
 		unsigned ones = 0;
 		for (unsigned bit = 0; bit < 64; bit++)
 			ones += (unsigned)(value >> bit) & 1;
@@ -69,7 +69,7 @@ static void test_bits(void **state) {
 		assert_int_equal(is_power_of_two(value), ones == 1);
 		if (shifted != 0)
 			assert_true((shifted >> bit_lowest(shifted)) & 1 &&
-				    shifted % ((uint64_t)1 << bit_lowest(shifted)) == 0);
+			            shifted % ((uint64_t)1 << bit_lowest(shifted)) == 0);
 	}
 	assert_false(is_power_of_two(0));
 	assert_true(round_up(UINTPTR_MAX, 4096) == 0);

@@ -118,7 +118,7 @@ static void test_random_steps(void **state) {
 		if (random_below(&seed, 10) < (filling ? 6u : 3u)) {
 			unsigned got = fill(from, class, want);
 			assert_true(got > 0 || fake.fail_map || live[class].count == LIVE ||
-				    fake.mapped > FAKE_PAGES / 2);
+			            fake.mapped > FAKE_PAGES / 2);
 		} else {
 			flush(class, want);
 		}
@@ -380,7 +380,7 @@ static int start(void **state) {
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_assign),	      cmocka_unit_test(test_random_steps),
+		cmocka_unit_test(test_assign),        cmocka_unit_test(test_random_steps),
 		cmocka_unit_test(test_fullest_first), cmocka_unit_test(test_mixed_arenas),
 		cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_large),
 		cmocka_unit_test(test_misuse),

@@ -86,7 +86,7 @@ int main() {
 	std::vector<std::thread> senders;
 	for (int i = 0; i < pairs; i++) {
 		sums.push_back(std::async(std::launch::async, consume,
-					  std::ref(*channels[static_cast<std::size_t>(i)])));
+		                          std::ref(*channels[static_cast<std::size_t>(i)])));
 		senders.emplace_back([&channels, i] {
 			std::shared_ptr<record> last;
 			for (int k = 0; k < messages; k++) {

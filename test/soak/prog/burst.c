@@ -91,7 +91,7 @@ int main(int count, char **arguments) {
 	sleep(IDLE);
 	size_t idle = test_status_kib("VmRSS"), live = drop(held) / 1024;
 	fprintf(stderr, "threads %s, KiB: peak %zu, just freed %zu, idle %zu, live %zu\n", arguments[1], peak,
-		freed, idle, live);
+	        freed, idle, live);
 	CHECK(peak > 1024 * 1024);
 	CHECK(live > HELD / 1024 && live < HELD / 1024 * 5 / 4);
 	CHECK(idle >= live && idle <= live + live / 10 + 10 * 1024);
