@@ -64,9 +64,9 @@ bool arena_make_first(void) {
 
 static struct arena *least_used(void) {
 	struct arena *best = arena_at(0);
-	EACH_ARENA(arena, i)
-	if (load_relaxed(&arena->threads) < load_relaxed(&best->threads))
-		best = arena;
+	EACH_ARENA (arena, i)
+		if (load_relaxed(&arena->threads) < load_relaxed(&best->threads))
+			best = arena;
 	return best;
 }
 
@@ -90,8 +90,8 @@ void arena_leave(struct arena *arena) {
 }
 
 void arena_forget_threads(struct arena *own) {
-	EACH_ARENA(arena, i)
-	store_relaxed(&arena->threads, arena == own);
+	EACH_ARENA (arena, i)
+		store_relaxed(&arena->threads, arena == own);
 }
 
 /* -- filling and flushing -------------------------------------------------------------------------------------- */
@@ -133,8 +133,8 @@ bool arena_owns(const struct arena *arena, const void *block) {
 /* -- decay and statistics -------------------------------------------------------------------------------------- */
 
 void arena_decay_all(uint64_t now, bool all) {
-	EACH_ARENA(arena, i)
-	page_decay(&arena->pages, now, all);
+	EACH_ARENA (arena, i)
+		page_decay(&arena->pages, now, all);
 	pool_decay(&pool, now, all);
 }
 
@@ -168,9 +168,18 @@ size_t arena_count_nonfull(struct arena *arena, unsigned class) {
 	return nonfull;
 }
 
+size_t arena_count_unused(void) {
+	size_t sum = pool_read_stats(&pool).dirty / PAGE;
+	EACH_ARENA (arena, i) {
+		struct page_stats pages = page_read_stats(&arena->pages);
+		sum += pages.dirty + pages.muzzy;
+	}
+	return sum;
+}
+
 struct class_stats arena_read_class(unsigned class) {
 	struct class_stats sum = {0};
-	EACH_ARENA(arena, i) {
+	EACH_ARENA (arena, i) {
 		struct class_stats own = arena_read_own_class(arena, class);
 		sum.filled += own.filled;
 		sum.flushed += own.flushed;
@@ -183,7 +192,7 @@ struct class_stats arena_read_class(unsigned class) {
 
 struct arena_stats arena_read_stats(void) {
 	struct arena_stats sum = {.arenas = arena_count()};
-	EACH_ARENA(arena, i) {
+	EACH_ARENA (arena, i) {
 		struct page_stats pages = page_read_stats(&arena->pages);
 		sum.threads += load_relaxed(&arena->threads);
 		sum.large += load_relaxed(&arena->huge_bytes);
@@ -213,7 +222,7 @@ void arena_audit(struct arena *arena) {
 }
 
 void arena_audit_all(void) {
-	EACH_ARENA(arena, i)
-	arena_audit(arena);
+	EACH_ARENA (arena, i)
+		arena_audit(arena);
 	pool_audit(&pool);
 }

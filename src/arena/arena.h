@@ -80,6 +80,9 @@ bool arena_resize_large(struct span *span, size_t size);
 /* Purges overdue pages of every arena and of the pool; with `all`, all unused pages. */
 void arena_decay_all(uint64_t now, bool all);
 
+/* Dirty and muzzy pages of all arenas and of the pool. */
+size_t arena_count_unused(void);
+
 struct arena_stats {
 	size_t arenas, threads;
 	size_t small, large;         /* bytes of blocks out of the arenas (live or cached) */

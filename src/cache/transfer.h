@@ -5,7 +5,7 @@
  *
  *   count <= limit(class);  a stack holds at most TRANSFER_BYTES of blocks
  *
- * Used only while several threads have caches. Lock: RANK_TRANSFER, one at a time, nothing taken inside. */
+ * Used only while several threads have caches. Lock: RANK_TRANSFER, one at a time; the base lock inside. */
 #ifndef ASHLAR_CACHE_TRANSFER_H
 #define ASHLAR_CACHE_TRANSFER_H
 

@@ -82,8 +82,8 @@ static bool all_arenas(size_t index) {
 		for (struct arena *arena = arena_at(i_); arena != NULL; arena = NULL)
 
 static int give_back(size_t index, bool all) {
-	EACH_OF(arena, index)
-	thread_purge(arena, all);
+	EACH_OF (arena, index)
+		thread_purge(arena, all);
 	return 0;
 }
 
@@ -157,7 +157,7 @@ SIMPLE(retained, as_size, ctl_read_figures().retained)
 /* Sums of one arena, or of all with the pool. */
 static struct page_stats pages_of(size_t index) {
 	struct page_stats sum = {0};
-	EACH_OF(arena, index) {
+	EACH_OF (arena, index) {
 		struct page_stats own = page_read_stats(&arena->pages);
 		sum.active += own.active;
 		sum.dirty += own.dirty;
@@ -178,7 +178,7 @@ static struct page_stats pages_of(size_t index) {
 
 static struct class_stats class_of(size_t index, size_t class) {
 	struct class_stats sum = {0};
-	EACH_OF(arena, index) {
+	EACH_OF (arena, index) {
 		struct class_stats own = arena_read_own_class(arena, (unsigned)class);
 		sum.filled += own.filled;
 		sum.flushed += own.flushed;
@@ -200,22 +200,22 @@ static size_t bytes_of(size_t index, unsigned first, unsigned last) {
 
 READER(nthreads) {
 	value->as_unsigned = 0;
-	EACH_OF(arena, index[0])
-	value->as_unsigned += load_relaxed(&arena->threads);
+	EACH_OF (arena, index[0])
+		value->as_unsigned += load_relaxed(&arena->threads);
 	return 0;
 }
 
 READER(large_allocated) {
 	value->as_size = bytes_of(index[0], CLASS_SMALL_LAST + 1, CLASS_LAST);
-	EACH_OF(arena, index[0])
-	value->as_size += load_relaxed(&arena->huge_bytes);
+	EACH_OF (arena, index[0])
+		value->as_size += load_relaxed(&arena->huge_bytes);
 	return 0;
 }
 
 READER(bin_nonfull_slabs) {
 	value->as_size = 0;
-	EACH_OF(arena, index[0])
-	value->as_size += arena_count_nonfull(arena, (unsigned)index[1] + 1);
+	EACH_OF (arena, index[0])
+		value->as_size += arena_count_nonfull(arena, (unsigned)index[1] + 1);
 	return 0;
 }
 

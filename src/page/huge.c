@@ -56,12 +56,38 @@ struct span *huge_take(struct pages *pages, enum span_kind kind, size_t count, s
 	return span;
 }
 
+/* -- giving back ----------------------------------------------------------------------------------------------- */
+
+/* Counts and marks the chunks of [base, base + count chunks) that are not marked yet. */
+static size_t mark_moved(uintptr_t base, size_t count, bool mark) {
+	size_t unmarked = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct chunk *chunk = chunk_at(base, i);
+		unmarked += !chunk->moved;
+		if (mark)
+			chunk->moved = true;
+	}
+	return unmarked;
+}
+
+/* What the kernel moved out of gets a fresh mapping, so that mappings merge again. */
+static void refresh(struct pages *pages, uintptr_t base, size_t count) {
+	if (os_refresh((void *)base, count * CHUNK) != 0)
+		return;
+	size_t marked = count - mark_moved(base, count, false);
+	for (size_t i = 0; i < count; i++)
+		chunk_at(base, i)->moved = false;
+	pool_note_fresh(pages->pool, marked);
+}
+
 void huge_give(struct pages *pages, struct span *span) {
 	enum page_state state = span->moved_out ? PAGE_CLEAN : PAGE_DIRTY;
 	uintptr_t base = span->base;
 	size_t whole = span->pages / CHUNK_PAGES;
 	unsigned tail = (unsigned)(span->pages % CHUNK_PAGES);
 	struct chunk *last = NULL;
+	if (span->moved_out && whole > 0)
+		refresh(pages, base, whole);
 	empty_whole(base, whole, state);
 	lock_take(&pages->lock);
 	if (tail != 0)
@@ -156,18 +182,6 @@ bool huge_resize(struct pages *pages, struct span *span, size_t count) {
 }
 
 /* -- moving ---------------------------------------------------------------------------------------------------- */
-
-/* Counts and marks the chunks of [base, base + count chunks) that are not marked yet. */
-static size_t mark_moved(uintptr_t base, size_t count, bool mark) {
-	size_t unmarked = 0;
-	for (size_t i = 0; i < count; i++) {
-		struct chunk *chunk = chunk_at(base, i);
-		unmarked += !chunk->moved;
-		if (mark)
-			chunk->moved = true;
-	}
-	return unmarked;
-}
 
 bool page_move(struct pages *pages, struct span *to, struct span *from, size_t bytes) {
 	size_t chunks = bytes / CHUNK;

@@ -363,6 +363,12 @@ void pool_init(struct pool *pool, uintptr_t hint, int64_t dirty_ms, uint64_t now
 	decay_init(&pool->decay, dirty_ms, now, (uintptr_t)pool ^ now);
 }
 
+void pool_note_fresh(struct pool *pool, size_t count) {
+	lock_take(&pool->lock);
+	pool->moved -= count;
+	lock_drop(&pool->lock);
+}
+
 size_t pool_mapped(const struct pool *pool) {
 	return load_relaxed(&pool->mapped) * CHUNK;
 }

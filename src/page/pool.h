@@ -61,6 +61,9 @@ bool pool_allow_move(struct pool *pool, size_t count);
 /* Bytes of chunks made so far; needs no lock. */
 size_t pool_mapped(const struct pool *pool);
 
+/* Counts `count` chunks out that have a fresh mapping again. */
+void pool_note_fresh(struct pool *pool, size_t count);
+
 struct pool_stats {
 	size_t mapped, pooled; /* bytes */
 	size_t dirty;          /* bytes */

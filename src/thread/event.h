@@ -1,6 +1,6 @@
 /* event.h - the door in the stairwell: what a floor may ask of the rooms beside the stairs.
  *
- * Floors do not know thread/, ctl/, prof/ and guard/; those install their functions here at start. A hook that is not
+ * Floors do not know thread/, ctl/ and guard/; those install their functions here at start. A hook that is not
  * installed does nothing. */
 #ifndef ASHLAR_THREAD_EVENT_H
 #define ASHLAR_THREAD_EVENT_H

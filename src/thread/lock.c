@@ -128,14 +128,14 @@ void lock_drop(struct lock *lock) NO_LOCK_ANALYSIS {
 		for (struct lock *lock = load_acquire(&registry[rank]); lock != NULL; lock = lock->next)
 
 static void take_registered(void) NO_LOCK_ANALYSIS {
-	EACH_LOCK(rank, lock) {
+	EACH_LOCK (rank, lock) {
 		lock_take(lock);
 		store_relaxed(&lock->registered, HELD_BY_ALL);
 	}
 }
 
 static void drop_held(void) NO_LOCK_ANALYSIS {
-	EACH_LOCK(rank, lock) {
+	EACH_LOCK (rank, lock) {
 		if (load_relaxed(&lock->registered) != HELD_BY_ALL)
 			continue;
 		store_relaxed(&lock->registered, REGISTERED);
@@ -144,9 +144,9 @@ static void drop_held(void) NO_LOCK_ANALYSIS {
 }
 
 static bool holds_all_registered(void) {
-	EACH_LOCK(rank, lock)
-	if (load_relaxed(&lock->registered) != HELD_BY_ALL)
-		return false;
+	EACH_LOCK (rank, lock)
+		if (load_relaxed(&lock->registered) != HELD_BY_ALL)
+			return false;
 	return true;
 }
 
@@ -180,7 +180,7 @@ void lock_drop_all(void) {
 
 void lock_reset_all(void) {
 	store_relaxed(&forker, 0);
-	EACH_LOCK(rank, lock) {
+	EACH_LOCK (rank, lock) {
 		store_relaxed(&lock->registered, REGISTERED);
 		store_relaxed(&lock->state, 0);
 	}

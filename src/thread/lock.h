@@ -32,7 +32,7 @@
 
 enum lock_rank {
 	RANK_START,    /* thread/start.c: the one initialisation */
-	RANK_PURGE,    /* thread/event.c: one thread at a time runs overdue decay */
+	RANK_PURGE,    /* thread/tick.c: one thread at a time runs overdue decay */
 	RANK_THREADS,  /* thread/thread.c: list of thread caches */
 	RANK_ARENAS,   /* arena/arena.c: table of arenas, assignment of threads */
 	RANK_TRANSFER, /* cache/transfer.c: one class's blocks in transit between threads */

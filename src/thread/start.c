@@ -52,6 +52,7 @@ static bool start(bool fast) {
 		return false;
 	lane.home = map_home;
 	memcpy(lane.class_of, class_table, sizeof lane.class_of);
+	compiler_barrier(); /* the limit opens the lane: last */
 	lane.limit = fast ? CACHED_MAX + 1 : 0;
 	return true;
 }
@@ -75,9 +76,8 @@ bool thread_start(void) {
 
 /* What may allocate, and so cannot be done in the first call. */
 __attribute__((constructor)) static void at_load(void) {
-	if (!thread_start())
-		return;
-	fork_start();
+	(void)thread_start();
+	fork_start(); /* also after a failure: a later call may start it */
 	if (opt.stats_print)
 		(void)atexit(ctl_print_at_exit);
 }

@@ -79,11 +79,6 @@ static void look_at_clock(uint64_t now) {
 
 /* -- the helper ------------------------------------------------------------------------------------------------ */
 
-static bool pages_are_unused(void) {
-	struct arena_stats stats = arena_read_stats();
-	return stats.dirty + stats.muzzy > 0;
-}
-
 static void help(void *argument) {
 	(void)argument;
 	word_set(&thread_none);
@@ -91,7 +86,7 @@ static void help(void *argument) {
 		lock_take(&purge_lock);
 		purge(os_now_coarse());
 		lock_drop(&purge_lock);
-		if (pages_are_unused()) {
+		if (arena_count_unused() > 0) {
 			quiet = 0;
 			os_wait(&wake_word, 0, step);
 		} else if (quiet < QUIET_ROUNDS) {
