@@ -228,32 +228,38 @@ struct chunk *pool_take(struct pool *pool, size_t count, size_t align) {
 	return first;
 }
 
+/* Maps `count` chunks more where the last mapping ended. Not while resident memory waits to be used again: a block that
+ * grows, is freed and grows anew would leave a trail of it behind. */
+static bool extend(struct pool *pool, size_t count) REQUIRES(pool->lock) {
+	uintptr_t fresh = pool->hint;
+	if (pool->pages[PAGE_DIRTY] + pool->pages[PAGE_MUZZY] >= count * CHUNK_PAGES ||
+	    map_chunk(fresh) != NULL)
+		return false;
+	if (os_map_at((void *)fresh, count * CHUNK) != 0)
+		return false;
+	if (!adopt(pool, fresh, count)) {
+		(void)os_unmap((void *)fresh, count * CHUNK);
+		return false;
+	}
+	pool->hint += count * CHUNK;
+	return true;
+}
+
 bool pool_take_at(struct pool *pool, uintptr_t base, size_t count) {
 	lock_take(&pool->lock);
-	struct chunk *at = pooled_at(base);
 	size_t have = 0;
-	for (struct chunk *chunk = at; chunk != NULL && have < count; chunk = pooled_at(base + have * CHUNK))
+	while (have < count && pooled_at(base + have * CHUNK) != NULL)
 		have++;
-	if (have < count && base + have * CHUNK == pool->hint && map_chunk(pool->hint) == NULL) {
-		size_t missing = count - have;
-		if (os_map_at((void *)pool->hint, missing * CHUNK) == 0) {
-			uintptr_t fresh = pool->hint;
-			if (adopt(pool, fresh, missing)) {
-				pool->hint += missing * CHUNK;
-				have = count;
-			} else {
-				(void)os_unmap((void *)fresh, missing * CHUNK);
-			}
-		}
-	}
-	if (have >= count) {
+	if (have < count && base + have * CHUNK == pool->hint && extend(pool, count - have))
+		have = count;
+	if (have == count) {
 		struct chunk *first = map_chunk(base);
-		while (first->base > 0 && pooled_at(first->base - CHUNK) != NULL)
+		while (pooled_at(first->base - CHUNK) != NULL)
 			first = pooled_at(first->base - CHUNK);
 		(void)cut_range(pool, first, (base - first->base) / CHUNK, count);
 	}
 	lock_drop(&pool->lock);
-	return have >= count;
+	return have == count;
 }
 
 void pool_give(struct pool *pool, struct chunk *first, size_t count) {
