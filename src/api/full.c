@@ -72,7 +72,9 @@ NOINLINE void *full_malloc(size_t size) {
 void *full_aligned(size_t size, size_t align) {
 	size_t usable = size_usable_aligned(size, align);
 	bool in_slab = usable != 0 && usable <= SMALL_MAX;
-	void *block = usable == 0 ? NULL : take(usable, in_slab ? 1 : align);
+	void *block = NULL;
+	if ((!in_slab || !lane_take(usable, &block)) && usable != 0)
+		block = take(usable, in_slab ? 1 : align);
 	return likely(block != NULL) ? block : full_fail(ENOMEM, "allocating aligned memory: out of memory");
 }
 
@@ -85,6 +87,9 @@ void *full_calloc(size_t count, size_t size) {
 		return block == NULL ? full_fail(ENOMEM, "in calloc(): out of memory")
 		                     : memset(block, 0, total);
 	}
+	void *cached; /* was in use before: to be cleared, as dirty pages would be */
+	if (total <= CACHED_MAX && lane_take(total, &cached))
+		return memset(cached, 0, total);
 	struct cache *cache = enter();
 	struct span *span = take_large(cache, total, PAGE);
 	if (span != NULL)

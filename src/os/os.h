@@ -78,6 +78,8 @@ bool os_read_link(const char *path, char *buffer, size_t size);
 /* Starts a detached thread with all signals blocked and the given name. May allocate: hold no lock.
  * Returns 0 or an errno. */
 int os_thread_start(void (*body)(void *), void *argument, const char *name);
+/* True once the process has had a second thread; where the C library does not tell, always false. */
+bool os_several_threads(void);
 /* Identifies the calling thread; never 0. */
 uint32_t os_thread_id(void);
 

@@ -127,3 +127,10 @@ int os_thread_start(void (*body)(void *), void *argument, const char *name) {
 _Noreturn void os_abort(void) {
 	abort();
 }
+
+/* glibc 2.32 and later; other C libraries have no such variable. */
+extern char __libc_single_threaded __attribute__((weak)); /* NOLINT(bugprone-reserved-identifier) */
+
+bool os_several_threads(void) {
+	return &__libc_single_threaded != NULL && !__libc_single_threaded;
+}

@@ -102,7 +102,8 @@ static void help(void *argument) {
 static void consider_helper(uint64_t now) {
 	if (load_relaxed(&helper_started) || now < load_relaxed(&next_start))
 		return;
-	bool useful = opt.helper_thread && thread_count() > 1 && pool_mapped(arena_pool()) >= HELPER_HEAP;
+	bool several = thread_count() > 1 || os_several_threads();
+	bool useful = opt.helper_thread && several && pool_mapped(arena_pool()) >= HELPER_HEAP;
 	if (!useful && !opt.background_thread)
 		return;
 	bool expected = false;
@@ -127,8 +128,9 @@ void tick_forget_helper(void) {
 
 /* -- ticks ----------------------------------------------------------------------------------------------------- */
 
+/* The first visit counts too: a new thread may be what makes the helper useful. */
 static bool is_time(const struct cache *cache, size_t size) {
-	return cache == NULL || cache->visits % TICK_EVERY == 0 || size >= TICK_SIZE;
+	return cache == NULL || cache->visits % TICK_EVERY == 1 || size >= TICK_SIZE;
 }
 
 void thread_tick_malloc(const struct cache *cache, size_t size) {
