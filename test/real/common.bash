@@ -5,6 +5,11 @@
 
 set -eu -o pipefail
 
+# grep -q in a pipeline: it reads to the end, so that what writes to it is not killed and taken for failed.
+has() {
+	grep "$@" >/dev/null
+}
+
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 BINDIR=${BINDIR:-$PWD}
 : "${LIB:?is the path of the library}"

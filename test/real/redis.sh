@@ -4,7 +4,7 @@
 source "$(dirname "$0")/common.bash"
 need redis-server redis-cli redis-benchmark
 : "${COMPAT:?is the folder of the libjemalloc names}"
-ldd "$(command -v redis-server)" | grep -q libjemalloc.so.2 || fail "this redis-server is not linked to jemalloc"
+ldd "$(command -v redis-server)" | has libjemalloc.so.2 || fail "this redis-server is not linked to jemalloc"
 COMPAT=$(cd "$COMPAT" && pwd)
 
 server=""
@@ -21,7 +21,7 @@ for attempt in 1 2 3 4 5; do
 		--io-threads 2 --lazyfree-lazy-user-del yes --daemonize no >"$work/log" 2>&1 &
 	server=$!
 	for turn in $(seq 100); do
-		redis-cli -h 127.0.0.1 -p "$port" ping 2>/dev/null | grep -q PONG && break 2
+		redis-cli -h 127.0.0.1 -p "$port" ping 2>/dev/null | has PONG && break 2
 		kill -0 "$server" 2>/dev/null || break
 		sleep 0.1
 	done
@@ -33,7 +33,7 @@ done
 [ "$(redis-cli -h 127.0.0.1 -p "$port" info server | tr -d '\r' | sed -n 's/^process_id://p')" = "$server" ] ||
 	fail "somebody else answers on port $port"
 maps_library "$server" || fail "the library is not mapped in redis-server"
-! grep -F libjemalloc.so.2 "/proc/$server/maps" | grep -vqF "$LIB" || fail "jemalloc is mapped beside the library"
+! grep -F libjemalloc.so.2 "/proc/$server/maps" | has -vF "$LIB" || fail "jemalloc is mapped beside the library"
 
 cli() {
 	redis-cli -h 127.0.0.1 -p "$port" "$@"
@@ -54,16 +54,16 @@ done | cli >/dev/null
 [ "$(cli eval 'local t = {} for i = 1, 20000 do t[i] = "x" .. i end return #table.concat(t)' 0)" = 108894 ] ||
 	fail "the script engine miscounts"
 cli debug sleep 0 >/dev/null || true
-cli info memory | tr -d '\r' | grep -q '^mem_allocator:jemalloc' || fail "no memory information"
+cli info memory | tr -d '\r' | has '^mem_allocator:jemalloc' || fail "no memory information"
 cli memory stats >/dev/null || fail "memory stats"
 cli memory malloc-stats >/dev/null || fail "memory malloc-stats"
 cli memory purge >/dev/null || fail "memory purge"
 cli bgsave >/dev/null
 for turn in $(seq 100); do
-	cli info persistence | tr -d '\r' | grep -qx rdb_bgsave_in_progress:0 && break
+	cli info persistence | tr -d '\r' | has -x rdb_bgsave_in_progress:0 && break
 	sleep 0.1
 done
-cli info persistence | tr -d '\r' | grep -qx rdb_last_bgsave_status:ok || fail "the forked save failed"
+cli info persistence | tr -d '\r' | has -x rdb_last_bgsave_status:ok || fail "the forked save failed"
 cli flushall >/dev/null
 [ "$(cli dbsize)" = 0 ] || fail "flushall"
 cli shutdown nosave >/dev/null 2>&1 || true

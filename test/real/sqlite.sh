@@ -25,7 +25,7 @@ SQL
 sqlite3 "$work/plain.db" <"$work/statements" >"$work/plain"
 on_ashlar sqlite3 "$work/ashlar.db" <"$work/statements" >"$work/ashlar"
 same "$work/plain" "$work/ashlar"
-tail -1 "$work/ashlar" | grep -qx ok || fail "integrity check"
+tail -1 "$work/ashlar" | has -x ok || fail "integrity check"
 on_ashlar sqlite3 "$work/plain.db" .dump >"$work/dump.plain"
 sqlite3 "$work/ashlar.db" .dump >"$work/dump.ashlar"
 same "$work/dump.plain" "$work/dump.ashlar"
