@@ -136,6 +136,7 @@ static bool is_time(const struct cache *cache, size_t size) {
 void thread_tick_malloc(const struct cache *cache, size_t size) {
 	if (likely(!is_time(cache, size)))
 		return;
+	expect(lock_none_held()); /* the helper's creation allocates */
 	uint64_t now = os_now_coarse();
 	thread_bury_others();
 	look_at_clock(now);

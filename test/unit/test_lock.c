@@ -123,6 +123,35 @@ static void test_take_all(void **state) NO_LOCK_ANALYSIS {
 	assert_true(lock_none_held());
 }
 
+/* Other libraries' handlers of fork run while all locks are held, and allocate: who holds them passes through, and still
+ * holds them afterwards. A lock that is new meanwhile works like any other. */
+static void *try_once(void *lock) NO_LOCK_ANALYSIS {
+	return lock_try(lock) ? lock : NULL;
+}
+
+static void test_forker_passes(void **state) NO_LOCK_ANALYSIS {
+	(void)state;
+	static struct lock known = LOCK_INITIALIZER(RANK_BIN), unknown;
+	pthread_t other;
+	void *got;
+	lock_take(&known);
+	lock_drop(&known);
+	lock_take_all();
+	lock_take(&known);
+	lock_drop(&known);
+	assert_true(lock_try(&known));
+	lock_drop(&known);
+	lock_init(&unknown, RANK_POOL);
+	lock_take(&unknown);
+	lock_drop(&unknown);
+	assert_int_equal(pthread_create(&other, NULL, try_once, &known), 0);
+	assert_int_equal(pthread_join(other, &got), 0);
+	assert_null(got);
+	lock_drop_all();
+	assert_true(lock_try(&known));
+	lock_drop(&known);
+}
+
 /* Two threads at once, as two forks would. */
 static void *take_all_often(void *unused) NO_LOCK_ANALYSIS {
 	(void)unused;
@@ -245,6 +274,7 @@ int main(void) {
 		cmocka_unit_test(test_exclusion),
 		cmocka_unit_test(test_take_all),
 		cmocka_unit_test(test_take_all_together),
+		cmocka_unit_test(test_forker_passes),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_dynamic),
 #if ASHLAR_DEBUG >= 1

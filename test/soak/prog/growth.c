@@ -1,5 +1,5 @@
 /*
- * One block at a time, grown by a third until it is 4 MiB, then freed, over and over.  What one round leaves
+ * One block at a time, grown by a tenth until it is 4 MiB, then freed, over and over.  What one round leaves
  * must serve the next: the highest resident set stays near the largest two blocks.
  */
 #define _GNU_SOURCE
@@ -14,7 +14,7 @@ int main(void) {
 		size_t size = 1000;
 		char *block = malloc(size);
 		while (size < LARGEST) {
-			size_t more = size + size / 3;
+			size_t more = size + size / 10;
 			block = realloc(block, more);
 			CHECK(block != NULL);
 			memset(block + size, (int)round, more - size);
