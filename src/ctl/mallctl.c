@@ -7,11 +7,10 @@
  *   row 30  arenas.bin.<bin>.size       "arenas.bin.5.nregs" -> {25, 30, 5, 31}, when 25 is the first
  *   row 31  arenas.bin.<bin>.nregs                                  row that begins with "arenas." */
 #include "ctl/names.h"
+#include "thread/lock.h"
 
 #include <errno.h>
 #include <string.h>
-
-#define DEPTH 7
 
 struct range {
 	unsigned first, end; /* rows */
@@ -70,14 +69,16 @@ static bool narrow(struct range *range, unsigned depth, size_t number, size_t *i
 	return true;
 }
 
+/* A decimal number; what follows it is not looked at. */
 static bool parse_index(struct part part, size_t *out) {
+	size_t i = 0;
 	*out = 0;
-	for (size_t i = 0; i < part.length; i++) {
-		if (part.text[i] < '0' || part.text[i] > '9' || __builtin_mul_overflow(*out, 10, out) ||
+	for (; i < part.length && part.text[i] >= '0' && part.text[i] <= '9'; i++) {
+		if (__builtin_mul_overflow(*out, 10, out) ||
 		    __builtin_add_overflow(*out, (size_t)(part.text[i] - '0'), out))
 			return false;
 	}
-	return part.length > 0;
+	return i > 0;
 }
 
 /* The number of a part of a name given as text. */
@@ -98,9 +99,9 @@ static bool number_of(struct range range, unsigned depth, struct part part, size
 
 int ctl_name_to_mib(const char *name, size_t *mib, size_t *length) {
 	struct range range = {0, ctl_name_count()};
-	size_t index[DEPTH];
+	size_t index[CTL_DEPTH];
 	unsigned indices = 0, depth = 0;
-	for (; depth < *length && depth < DEPTH; depth++) {
+	for (; depth < *length && depth < CTL_DEPTH; depth++) {
 		struct part part = part_at(name, depth);
 		if (part.text == NULL)
 			break;
@@ -117,85 +118,160 @@ int ctl_name_to_mib(const char *name, size_t *mib, size_t *length) {
 /* -- the call -------------------------------------------------------------------------------------------- */
 
 static size_t size_of(enum ctl_type type) {
-	static const size_t sizes[] = {
-		[CTL_BOOL] = sizeof(bool),         [CTL_UNSIGNED] = sizeof(unsigned),
-		[CTL_UINT32] = sizeof(uint32_t),   [CTL_UINT64] = sizeof(uint64_t),
-		[CTL_SIZE] = sizeof(size_t),       [CTL_SSIZE] = sizeof(ssize_t),
-		[CTL_TEXT] = sizeof(const char *), [CTL_NOTHING] = 0,
+	static const uint8_t sizes[] = {
+		[CTL_BOOL] = sizeof(bool),
+		[CTL_UNSIGNED] = sizeof(unsigned),
+		[CTL_UINT32] = sizeof(uint32_t),
+		[CTL_UINT64] = sizeof(uint64_t),
+		[CTL_INT64] = sizeof(int64_t),
+		[CTL_SIZE] = sizeof(size_t),
+		[CTL_SSIZE] = sizeof(ssize_t),
+		[CTL_TEXT] = sizeof(const char *),
+		[CTL_POINTER] = sizeof(void *),
+		[CTL_STRUCT] = 0,
+		[CTL_NOTHING] = 0,
 	};
 	return sizes[type];
 }
 
-static bool reads(const struct ctl_call *call) {
+bool ctl_reads(const struct ctl_call *call) {
 	return call->old != NULL && call->old_size != NULL;
 }
 
-/* Copies the value out. EINVAL when the caller expects another size: it then gets what fits. */
+int ctl_give(const struct ctl_call *call, const void *value, size_t size) {
+	if (!ctl_reads(call))
+		return 0;
+	int error = *call->old_size == size ? 0 : EINVAL;
+	*call->old_size = size_min(*call->old_size, size);
+	memcpy(call->old, value, *call->old_size);
+	return error;
+}
+
+bool ctl_strict(const struct ctl_call *call, size_t size) {
+	if (ctl_reads(call) && *call->old_size == size)
+		return true;
+	if (call->old_size != NULL)
+		*call->old_size = 0;
+	return false;
+}
+
 static int give_value(const struct ctl_name *row, const size_t *index, const struct ctl_call *call) {
 	union ctl_value value;
-	size_t size = size_of(row->type);
 	int error = 0;
-	if (!reads(call))
+	if (!ctl_reads(call))
 		return 0;
 	if (row->field != NULL)
 		value = ctl_read_option(row->field);
 	else
 		error = row->read(index, &value);
-	if (error != 0)
-		return error;
-	error = *call->old_size == size ? 0 : EINVAL;
-	*call->old_size = size_min(*call->old_size, size);
-	memcpy(call->old, &value, *call->old_size);
-	return error;
+	return error != 0 ? error : ctl_give(call, &value, size_of(row->type));
 }
 
 static int take_value(const struct ctl_name *row, const size_t *index, const struct ctl_call *call) {
 	union ctl_value value;
 	if (call->new == NULL)
 		return 0;
-	memcpy(&value, call->new, size_of(row->type));
+	if (call->new_size != size_of(row->type))
+		return EINVAL;
+	memcpy(&value, call->new, call->new_size);
 	return row->write(index, &value);
+}
+
+static int write_only(const struct ctl_name *row, const size_t *index, const struct ctl_call *call) {
+	return call->new == NULL ? row->write(index, NULL) : take_value(row, index, call);
 }
 
 static int run(const struct ctl_name *row, const size_t *index, const struct ctl_call *call) {
 	bool any_old = call->old != NULL || call->old_size != NULL,
 	     any_new = call->new != NULL || call->new_size != 0;
-	int error;
+	int error = 0;
 	switch (row->access) {
 	case CTL_READ:
 		return any_new ? EPERM : give_value(row, index, call);
+	case CTL_WRITE:
+		return any_old ? EPERM : write_only(row, index, call);
 	case CTL_ACTION:
 		return any_old || any_new ? EPERM : row->write(index, NULL);
+	case CTL_RAW:
+		return row->raw(index, call);
 	case CTL_READ_WRITE:
-	case CTL_WRITE_READ:
-		break;
-	}
-	if (call->new != NULL && call->new_size != size_of(row->type))
-		return EINVAL;
-	if (row->access == CTL_READ_WRITE) {
+		if (call->new != NULL && call->new_size != size_of(row->type))
+			return EINVAL;
 		error = give_value(row, index, call);
 		return error != 0 ? error : take_value(row, index, call);
+	case CTL_WRITE_READ:
+		error = take_value(row, index, call);
+		return error != 0 ? error : give_value(row, index, call);
 	}
-	error = take_value(row, index, call);
-	return error != 0 ? error : give_value(row, index, call);
+	return ENOENT;
+}
+
+/* -- by numbers ------------------------------------------------------------------------------------------ */
+
+/* An index; the low bits tell where in the row's name its kind stands. */
+#define ANY_INDEX 0x8000u
+
+/* What each row's numbers must be, made of the table once: a call by numbers is then a comparison. */
+struct path {
+	uint16_t number[CTL_DEPTH];
+	uint16_t depth;
+};
+static struct path paths[CTL_NAMES_MAX]; /* [ctl lock until paths_made] */
+static _Atomic(bool) paths_made;         /* [atomic] */
+static struct lock ctl_lock = LOCK_INITIALIZER(RANK_CTL);
+
+static void make_paths(void) {
+	lock_take(&ctl_lock);
+	for (unsigned row = 0; row < ctl_name_count(); row++) {
+		struct range range = {0, ctl_name_count()};
+		struct path *path = &paths[row];
+		for (path->depth = 0; row_part(row, path->depth).text != NULL; path->depth++) {
+			struct part part = row_part(row, path->depth);
+			size_t number = ANY_INDEX | (size_t)(part.text - ctl_name_at(row)->name);
+			if (part.text[0] != '<') {
+				(void)number_of(range, path->depth, part, &number);
+				range = group_of(range, (unsigned)number, path->depth);
+			}
+			path->number[path->depth] = (uint16_t)number;
+		}
+	}
+	store_release(&paths_made, true);
+	lock_drop(&ctl_lock);
+}
+
+/* Compares the numbers with a row's and collects the indices. */
+static bool follow(unsigned row, const size_t *mib, size_t length, size_t *index) {
+	const struct path *path = &paths[row];
+	if (length != path->depth)
+		return false;
+	for (unsigned depth = 0; depth < length; depth++) {
+		unsigned number = path->number[depth];
+		if ((number & ANY_INDEX) == 0) {
+			if (mib[depth] != number)
+				return false;
+			continue;
+		}
+		if (!ctl_index_valid(ctl_name_at(row)->name + (number & ~ANY_INDEX), mib[depth]))
+			return false;
+		*index++ = mib[depth];
+	}
+	return true;
 }
 
 int ctl_by_mib(const size_t *mib, size_t length, const struct ctl_call *call) {
-	struct range range = {0, ctl_name_count()};
-	size_t index[DEPTH];
-	unsigned indices = 0;
-	if (length == 0 || length > DEPTH)
+	size_t index[CTL_DEPTH] = {0};
+	if (length == 0 || length > CTL_DEPTH)
 		return ENOENT;
-	for (unsigned depth = 0; depth < length; depth++)
-		if (!narrow(&range, depth, mib[depth], index, &indices))
-			return ENOENT;
-	if (row_part(range.first, (unsigned)length).text != NULL)
-		return ENOENT; /* only the beginning of a name */
-	return run(ctl_name_at(range.first), index, call);
+	if (unlikely(!load_acquire(&paths_made)))
+		make_paths();
+	size_t row = mib[length - 1]; /* no name ends with an index */
+	if (row >= ctl_name_count() || !follow((unsigned)row, mib, length, index))
+		return ENOENT;
+	return run(ctl_name_at((unsigned)row), index, call);
 }
 
 int ctl_by_name(const char *name, const struct ctl_call *call) {
-	size_t mib[DEPTH], length = DEPTH;
+	size_t mib[CTL_DEPTH + 1], length = CTL_DEPTH + 1;
 	int error = ctl_name_to_mib(name, mib, &length);
 	return error != 0 ? error : ctl_by_mib(mib, length, call);
 }

@@ -1,32 +1,70 @@
-/* names.h - what names.c gives to mallctl.c; nobody else includes it. */
+/* names.h - the table of mallctl names, as mallctl.c and the files behind the names see it.
+ *
+ * names.def has one row a name; the functions it mentions are declared here from it, and live in
+ *
+ *   names.c         the table itself, version, epoch, config
+ *   names_thread.c  thread.*, tcache.*           names_arena.c  arena.*, arenas.*
+ *   names_stats.c   stats.*                      names_prof.c   prof.* and the hooks of profiling
+ */
 #ifndef ASHLAR_CTL_NAMES_H
 #define ASHLAR_CTL_NAMES_H
 
 #include "ctl/ctl.h"
 
-#define CTL_ALL_ARENAS 4096
+#define CTL_ALL_ARENAS       4096
+#define CTL_DESTROYED_ARENAS 4097
+#define CTL_DEPTH            7   /* parts of the longest name */
+#define CTL_NAMES_MAX        700 /* rows of the table, at most */
 
-enum ctl_type { CTL_BOOL, CTL_UNSIGNED, CTL_UINT32, CTL_UINT64, CTL_SIZE, CTL_SSIZE, CTL_TEXT, CTL_NOTHING };
-enum ctl_access { CTL_READ, CTL_READ_WRITE, CTL_WRITE_READ, CTL_ACTION };
+enum ctl_type {
+	CTL_BOOL,
+	CTL_UNSIGNED,
+	CTL_UINT32,
+	CTL_UINT64,
+	CTL_INT64,
+	CTL_SIZE,
+	CTL_SSIZE,
+	CTL_TEXT,    /* const char * */
+	CTL_POINTER, /* any other pointer */
+	CTL_STRUCT,  /* of a RAW row */
+	CTL_NOTHING
+};
+
+enum ctl_access {
+	CTL_READ,
+	CTL_WRITE,
+	CTL_READ_WRITE, /* the old value is given before the new one is taken */
+	CTL_WRITE_READ, /* the other way round */
+	CTL_ACTION,
+	CTL_RAW /* the function sees the call itself, and checks sizes and presence */
+};
 
 union ctl_value {
 	bool as_bool;
 	unsigned as_unsigned;
 	uint32_t as_uint32;
 	uint64_t as_uint64;
+	int64_t as_int64;
 	size_t as_size;
 	ssize_t as_ssize;
 	const char *as_text;
+	void *as_pointer;
 };
 
-/* One name. The functions get the indices of the name in order; 0 or an errno. */
+/* The functions get the indices of the name in order; they return 0 or an errno. `value` of a write is NULL for an
+ * action, and where the caller of a CTL_WRITE name gave none. */
+typedef int ctl_reader(const size_t *index, union ctl_value *value);
+typedef int ctl_writer(const size_t *index, const union ctl_value *value);
+typedef int ctl_raw(const size_t *index, const struct ctl_call *call);
+
 struct ctl_name {
 	const char *name; /* <...> stands for an index */
 	enum ctl_type type;
 	enum ctl_access access;
-	int (*read)(const size_t *index, union ctl_value *value);
-	int (*write)(const size_t *index, const union ctl_value *value); /* an action: value is NULL */
-	const void *field;                                               /* of an option; read is NULL */
+	ctl_reader *read;
+	ctl_writer *write;
+	ctl_raw *raw;
+	const void *field; /* of an option; read is NULL */
 	const char *sentence;
 };
 unsigned ctl_name_count(void);
@@ -37,5 +75,57 @@ bool ctl_index_valid(const char *kind, size_t index);
 
 /* The value of an option by its field in opt. */
 union ctl_value ctl_read_option(const void *field);
+
+/* For RAW rows. Is the old value asked for? / Copies it out if so: 0, or EINVAL when the caller expects another size; it
+ * then gets what fits. / True when the caller asks for an old value of exactly `size` bytes; else *old_size is 0 now. */
+bool ctl_reads(const struct ctl_call *call);
+int ctl_give(const struct ctl_call *call, const void *value, size_t size);
+bool ctl_strict(const struct ctl_call *call, size_t size);
+
+/* A decay time of one arena; EFAULT when there is none. */
+int ctl_read_decay_ms(size_t index, enum page_state state, union ctl_value *value);
+
+/* 4096, and the number arenas.narenas, mean all arenas. */
+bool ctl_all_arenas(size_t index);
+
+#define READ(name, type, function, sentence) \
+	int ctl_read_##function(const size_t *index, union ctl_value *value);
+#define WRITE(name, type, function, sentence) \
+	int ctl_write_##function(const size_t *index, const union ctl_value *value);
+#define READ_WRITE(name, type, function, sentence) \
+	READ(name, type, function, sentence) WRITE(name, type, function, sentence)
+#define WRITE_READ(name, type, function, sentence) READ_WRITE(name, type, function, sentence)
+#define ACTION(name, function, sentence)           WRITE(name, NOTHING, function, sentence)
+#define RAW(name, type, function, sentence) \
+	int ctl_call_##function(const size_t *index, const struct ctl_call *call);
+#include "ctl/names.def"
+#undef READ
+#undef WRITE
+#undef READ_WRITE
+#undef WRITE_READ
+#undef ACTION
+#undef RAW
+
+/* For the files behind the names: */
+
+#define READER(function)  int ctl_read_##function(const size_t *index, union ctl_value *value)
+#define WRITER(function)  int ctl_write_##function(const size_t *index, const union ctl_value *value)
+#define CALLER(function)  int ctl_call_##function(const size_t *index, const struct ctl_call *call)
+#define UNUSED(parameter) ((void)(parameter))
+
+/* A value that is one expression, which may use `index`. */
+#define SIMPLE(function, member, expression) \
+	READER(function) { \
+		UNUSED(index); \
+		value->member = (expression); \
+		return 0; \
+	}
+
+/* Runs over the arenas an index stands for; those not made yet are left out. */
+#define EACH_OF(arena, index) \
+	for (unsigned i_ = ctl_all_arenas(index) ? 0 : (unsigned)(index), \
+	              end_ = ctl_all_arenas(index) ? arena_count() : (unsigned)(index) + 1; \
+	     i_ < end_; i_++) \
+		for (struct arena *arena = arena_at(i_); arena != NULL; arena = NULL)
 
 #endif

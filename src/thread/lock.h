@@ -8,7 +8,7 @@
  * Ranks: a thread takes locks only in rising rank order (checked in debug builds); two of one rank never together,
  * except by fork, which takes all of them in registry order.
  *
- *   START -> PURGE -> THREADS -> ARENAS -> TRANSFER -> BIN -> PAGES -> POOL -> MAP -> BASE
+ *   CTL -> START -> PURGE -> THREADS -> ARENAS -> TRANSFER -> BIN -> PAGES -> POOL -> MAP -> BASE
  *
  * A static lock enters the registry when it is first taken, a dynamic one in lock_init: a lock that was never
  * taken needs no care at fork. While fork holds all locks, nobody enters the registry, so that none is held by others
@@ -31,6 +31,7 @@
 #define NO_LOCK_ANALYSIS  THREAD_ANNOTATION(no_thread_safety_analysis)
 
 enum lock_rank {
+	RANK_CTL,      /* ctl/mallctl.c: one thread at a time refreshes the figures */
 	RANK_START,    /* thread/start.c: the one initialisation */
 	RANK_PURGE,    /* thread/tick.c: one thread at a time runs overdue decay */
 	RANK_THREADS,  /* thread/thread.c: list of thread caches */
