@@ -5,6 +5,7 @@
  * pass through. */
 #include "api/api.h"
 #include "api/fast.h"
+#include "ctl/ctl.h"
 #include "guard/guard.h"
 #include "os/os.h"
 
@@ -68,6 +69,17 @@ _Noreturn static COLD void fail(size_t size) {
 	os_abort();
 }
 
+/* With experimental_infallible_new nobody is asked and nothing thrown. Returns where the program receives reports. */
+static COLD void report_failure(size_t size) {
+	const char *hint =
+		size < GIB ? ""
+			   : "The size asked for is so large that the heap or a variable may have been "
+			     "overwritten; a build with an address sanitizer would tell.";
+	guard_fail("<ashlar>: Allocation of size %zu failed. %s opt.experimental_infallible_new is true. "
+	           "Aborting.\n",
+	           size, hint);
+}
+
 /* -- when memory runs out -------------------------------------------------------------------------------- */
 
 static void *attempt(size_t size, size_t align) {
@@ -88,6 +100,10 @@ static void *ask_handler(size_t size, size_t align) {
 }
 
 static COLD void *new_failed(size_t size, size_t align) {
+	if (opt.experimental_infallible_new) {
+		report_failure(size);
+		return NULL;
+	}
 	void *block = ask_handler(size, align);
 	if (block == NULL)
 		fail(size);
@@ -98,6 +114,10 @@ static COLD void *new_failed(size_t size, size_t align) {
  * runtime is linked statically it has no other operator than ours: there an exception of the handler goes on
  * to the caller. */
 static COLD void *nothrow_failed(size_t size, size_t align, const void *tag, const char *name) {
+	if (opt.experimental_infallible_new) {
+		report_failure(size);
+		return NULL;
+	}
 	void *found = current_handler() == NULL ? NULL : find_in_runtime(name);
 	if (found == NULL)
 		return ask_handler(size, align);

@@ -5,6 +5,7 @@
  *   names.c         the table itself, version, epoch, config
  *   names_thread.c  thread.*, tcache.*           names_arena.c  arena.*, arenas.*
  *   names_stats.c   stats.*                      names_prof.c   prof.* and the hooks of profiling
+ *   names_experimental.c  experimental.utilization.*, batch_alloc, hooks.safety_check_abort
  */
 #ifndef ASHLAR_CTL_NAMES_H
 #define ASHLAR_CTL_NAMES_H

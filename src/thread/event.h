@@ -14,11 +14,12 @@ enum misuse {
 };
 
 struct event_hooks {
-	/* Reports and does not return. `call` is the public function's name. */
+	/* Reports; returns only where the program asked for that, and then the block is to be left alone. `call` is the
+	 * public function's name. Locks may be held. */
 	void (*misuse)(enum misuse what, const char *call, const void *pointer);
 };
 extern struct event_hooks event_hooks; /* [const after start] */
 
-_Noreturn void event_misuse(enum misuse what, const char *call, const void *pointer);
+void event_misuse(enum misuse what, const char *call, const void *pointer);
 
 #endif
