@@ -1,104 +1,13 @@
-/* arena.c - the table of arenas, who uses which, and sums over all. */
-#include "os/os.h"
+/* arena.c - blocks in and out of an arena, time passing, and sums over all arenas. */
 #include "arena/arena.h"
 #include "thread/event.h"
 #include "arena/slab.h"
-
-static struct lock arenas_lock = LOCK_INITIALIZER(RANK_ARENAS);
-static _Atomic(struct arena *) arenas[ARENA_LIMIT]; /* [acquire/release; written under arenas_lock] */
-static _Atomic(unsigned) count;                     /* [atomic; written under arenas_lock] */
-static struct arena_settings settings;              /* [const after start] */
-static struct pool pool;
-
-struct arena *arena_at(unsigned index) {
-	return index < ARENA_LIMIT ? load_acquire(&arenas[index]) : NULL;
-}
-
-unsigned arena_count(void) {
-	return load_acquire(&count);
-}
-
-unsigned arena_limit(void) {
-	return settings.limit;
-}
-
-struct pool *arena_pool(void) {
-	return &pool;
-}
-
-#define EACH_ARENA(arena, i) \
-	for (unsigned i = 0, n_ = arena_count(); i < n_; i++) \
-		for (struct arena *arena = arena_at(i); arena != NULL; arena = NULL)
-
-/* Makes the next arena. NULL: no memory. */
-static struct arena *new_arena(void) {
-	unsigned index = arena_count();
-	struct arena *arena = base_alloc(sizeof(struct arena), CACHE_LINE);
-	if (arena == NULL)
-		return NULL;
-	arena->index = index;
-	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
-		bin_init(&arena->bin[class]);
-	pages_init(&arena->pages, &pool, settings.decay_ms, os_now());
-	store_release(&arenas[index], arena);
-	store_release(&count, index + 1);
-	return arena;
-}
-
-void arena_prepare(const struct arena_settings *wanted) {
-	settings = *wanted;
-	if (settings.limit > ARENA_LIMIT)
-		settings.limit = ARENA_LIMIT;
-	base_define(BASE_SPAN, SPAN_SIZE(SPAN_LARGE));
-	base_define(BASE_SLAB, SPAN_SIZE(SPAN_SLAB));
-	base_define(BASE_CHUNK, sizeof(struct chunk));
-	pool_init(&pool, settings.hint, settings.decay_ms[PAGE_DIRTY], os_now());
-}
-
-bool arena_make_first(void) {
-	lock_take(&arenas_lock);
-	bool done = arena_count() > 0 || new_arena() != NULL;
-	lock_drop(&arenas_lock);
-	return done;
-}
-
-static struct arena *least_used(void) {
-	struct arena *best = arena_at(0);
-	EACH_ARENA (arena, i)
-		if (load_relaxed(&arena->threads) < load_relaxed(&best->threads))
-			best = arena;
-	return best;
-}
-
-struct arena *arena_assign(void) {
-	lock_take(&arenas_lock);
-	struct arena *arena = least_used();
-	if (load_relaxed(&arena->threads) > 0 && arena_count() < settings.limit) {
-		struct arena *fresh = new_arena();
-		if (fresh != NULL)
-			arena = fresh;
-	}
-	add_relaxed(&arena->threads, 1);
-	lock_drop(&arenas_lock);
-	return arena;
-}
-
-void arena_leave(struct arena *arena) {
-	lock_take(&arenas_lock);
-	sub_relaxed(&arena->threads, 1);
-	lock_drop(&arenas_lock);
-}
-
-void arena_forget_threads(struct arena *own) {
-	EACH_ARENA (arena, i)
-		store_relaxed(&arena->threads, arena == own);
-}
 
 /* -- filling and flushing -------------------------------------------------------------------------------------- */
 
 unsigned arena_fill(struct arena *arena, unsigned class, void **slots, unsigned want) {
 	if (class <= CLASS_SMALL_LAST)
-		return bin_fill(arena, class, slots, want);
+		return bin_fill(arena, class, slots, want, 0);
 	unsigned taken = 0;
 	while (taken < want) {
 		struct span *span = arena_take_large(arena, class_info[class].bytes, PAGE);
@@ -107,6 +16,28 @@ unsigned arena_fill(struct arena *arena, unsigned class, void **slots, unsigned 
 		slots[taken++] = (void *)span->base;
 	}
 	return taken;
+}
+
+void *arena_take(struct arena *arena, unsigned class) {
+	void *block = NULL;
+	if (class <= CLASS_SMALL_LAST)
+		return bin_fill(arena, class, &block, 1, 1) == 1 ? block : NULL;
+	if (arena_fill(arena, class, &block, 1) == 1)
+		arena_count_requests(arena, class, 1);
+	return block;
+}
+
+void arena_count_requests(struct arena *arena, unsigned class, uint64_t count) {
+	if (class > CLASS_SMALL_LAST) {
+		add_relaxed(&arena->large_requests[class - CLASS_SMALL_LAST - 1], count);
+		return;
+	}
+	struct bin *bin = bin_for_thread(arena, class);
+	if (bin == NULL)
+		return;
+	lock_take(&bin->lock);
+	bin->requests += count;
+	lock_drop(&bin->lock);
 }
 
 void arena_flush(unsigned class, void **slots, unsigned have) {
@@ -133,46 +64,81 @@ bool arena_owns(const struct arena *arena, const void *block) {
 /* -- decay and statistics -------------------------------------------------------------------------------------- */
 
 void arena_decay_all(uint64_t now, bool all) {
-	EACH_ARENA (arena, i)
+	EACH_ARENA (arena, i) {
 		page_decay(&arena->pages, now, all);
-	pool_decay(&pool, now, all);
+		if (arena_own_pool(arena) != NULL)
+			pool_decay(arena_own_pool(arena), now, all);
+	}
+	pool_decay(arena_pool(), now, all);
 }
+
+void arena_decay(struct arena *arena, uint64_t now, bool all) {
+	page_decay(&arena->pages, now, all);
+	pool_decay(arena->pages.pool, now, all);
+}
+
+#define EACH_BIN(arena, class, bin) \
+	for (struct bin *bin = arena_bin(arena, class, 0), *end_ = bin + arena_shards(class); \
+	     bin != NULL && bin < end_; bin++)
 
 struct class_stats arena_read_own_class(struct arena *arena, unsigned class) {
 	struct class_stats own = {0};
 	if (class > CLASS_SMALL_LAST) {
-		const struct large_counts *large = &arena->large[class - CLASS_SMALL_LAST - 1];
-		own.flushed = load_acquire(&large->given); /* first: never more than taken */
-		own.filled = load_relaxed(&large->taken);
-		return own;
+		struct large_stats large = arena_read_own_large(arena, class - CLASS_SMALL_LAST - 1);
+		return (struct class_stats){
+			.filled = large.taken, .flushed = large.given, .requests = large.requests};
 	}
-	struct bin *bin = &arena->bin[class];
-	lock_take(&bin->lock);
-	own.filled = bin->filled;
-	own.flushed = bin->flushed;
-	own.fills = bin->fills;
-	own.flushes = bin->flushes;
-	own.slabs = bin->slabs;
-	lock_drop(&bin->lock);
+	EACH_BIN (arena, class, bin) {
+		lock_take(&bin->lock);
+		own.filled += bin->filled;
+		own.flushed += bin->flushed;
+		own.fills += bin->fills;
+		own.flushes += bin->flushes;
+		own.requests += bin->requests;
+		own.created += bin->created;
+		own.reused += bin->reused;
+		own.slabs += bin->live;
+		lock_drop(&bin->lock);
+	}
 	return own;
 }
 
 size_t arena_count_nonfull(struct arena *arena, unsigned class) {
-	struct bin *bin = &arena->bin[class];
 	size_t nonfull = 0;
-	lock_take(&bin->lock);
-	for (unsigned quarter = 0; quarter < BIN_QUARTERS; quarter++)
-		list_each (&bin->nonfull[quarter], node)
-			nonfull++;
-	lock_drop(&bin->lock);
+	EACH_BIN (arena, class, bin) {
+		lock_take(&bin->lock);
+		for (unsigned quarter = 1; quarter < BIN_LISTS; quarter++)
+			list_each (&bin->slabs[quarter], node)
+				nonfull++;
+		lock_drop(&bin->lock);
+	}
 	return nonfull;
 }
 
+struct large_stats arena_read_own_large(struct arena *arena, unsigned large) {
+	struct large_stats own;
+	own.given = load_acquire(&arena->large[large].given); /* first: never more than taken */
+	own.taken = load_relaxed(&arena->large[large].taken);
+	own.requests = large < CACHED_LARGE ? load_relaxed(&arena->large_requests[large]) : own.taken;
+	return own;
+}
+
+size_t arena_read_large_bytes(struct arena *arena) {
+	size_t bytes = load_relaxed(&arena->huge_bytes);
+	for (unsigned large = 0; large < CACHED_LARGE; large++) {
+		struct large_stats own = arena_read_own_large(arena, large);
+		bytes += (size_t)(own.taken - own.given) * size_of_large_class(large);
+	}
+	return bytes;
+}
+
 size_t arena_count_unused(void) {
-	size_t sum = pool_read_stats(&pool).dirty / PAGE;
+	size_t sum = pool_read_stats(arena_pool()).dirty / PAGE;
 	EACH_ARENA (arena, i) {
 		struct page_stats pages = page_read_stats(&arena->pages);
 		sum += pages.dirty + pages.muzzy;
+		if (arena_own_pool(arena) != NULL)
+			sum += pool_read_stats(arena_own_pool(arena)).dirty / PAGE;
 	}
 	return sum;
 }
@@ -185,13 +151,23 @@ struct class_stats arena_read_class(unsigned class) {
 		sum.flushed += own.flushed;
 		sum.fills += own.fills;
 		sum.flushes += own.flushes;
+		sum.requests += own.requests;
+		sum.created += own.created;
+		sum.reused += own.reused;
 		sum.slabs += own.slabs;
 	}
 	return sum;
 }
 
+static void add_pool(struct arena_stats *sum, struct pool *pool) {
+	struct pool_stats whole = pool_read_stats(pool);
+	sum->dirty += whole.dirty;
+	sum->purged += whole.purged;
+	sum->mapped += whole.mapped;
+}
+
 struct arena_stats arena_read_stats(void) {
-	struct arena_stats sum = {.arenas = arena_count()};
+	struct arena_stats sum = {.arenas = arena_made()};
 	EACH_ARENA (arena, i) {
 		struct page_stats pages = page_read_stats(&arena->pages);
 		sum.threads += load_relaxed(&arena->threads);
@@ -200,6 +176,8 @@ struct arena_stats arena_read_stats(void) {
 		sum.dirty += pages.dirty * PAGE;
 		sum.muzzy += pages.muzzy * PAGE;
 		sum.purged += pages.purged[PAGE_DIRTY] + pages.purged[PAGE_MUZZY];
+		if (arena_own_pool(arena) != NULL)
+			add_pool(&sum, arena_own_pool(arena));
 	}
 	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
 		struct class_stats stats = arena_read_class(class);
@@ -207,22 +185,22 @@ struct arena_stats arena_read_stats(void) {
 		*(class <= CLASS_SMALL_LAST ? &sum.small : &sum.large) += bytes;
 		sum.slab_bytes += stats.slabs * class_info[class].slab_pages * PAGE;
 	}
-	struct pool_stats whole = pool_read_stats(&pool);
-	sum.dirty += whole.dirty;
-	sum.purged += whole.purged;
-	sum.mapped = whole.mapped;
-	sum.retained = whole.mapped - size_min(whole.mapped, sum.active + sum.dirty + sum.muzzy);
+	add_pool(&sum, arena_pool());
+	sum.retained = sum.mapped - size_min(sum.mapped, sum.active + sum.dirty + sum.muzzy);
 	return sum;
 }
 
 void arena_audit(struct arena *arena) {
 	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
-		bin_audit(&arena->bin[class], class);
+		EACH_BIN (arena, class, bin)
+			bin_audit(bin, class);
 	pages_audit(&arena->pages);
+	if (arena_own_pool(arena) != NULL)
+		pool_audit(arena_own_pool(arena));
 }
 
 void arena_audit_all(void) {
 	EACH_ARENA (arena, i)
 		arena_audit(arena);
-	pool_audit(&pool);
+	pool_audit(arena_pool());
 }

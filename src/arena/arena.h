@@ -1,13 +1,20 @@
 /* arena.h - floor 4: independent sets of bins and chunks.
  *
  *   arena
- *     bin[class]     slabs of one small class, with a lock each     -> blocks up to SMALL_MAX
+ *     bins[class]    slabs of one small class, with a lock each     -> blocks up to SMALL_MAX
  *     pages          chunks, with one lock                          -> slabs, and blocks of LARGE_MIN and more
  *
  *   bin:  regions handed out = filled - flushed       (they are live in the program or in a thread cache)
- *         a slab with free regions is in exactly one nonfull list, by how much of it is free:
- *             nonfull[0] up to 1/4   [1] up to 1/2   [2] up to 3/4   [3] more
- *         a full slab is in none; a slab that becomes empty goes back to the pages at once
+ *         every slab is in exactly one list, by how many quarters of it are free, rounded up:
+ *             slabs[0] none   [1] up to 1/4   [2] up to 1/2   [3] up to 3/4   [4] more
+ *         a slab that becomes empty goes back to the pages at once
+ *
+ *   bins[class] is NULL until the class is first asked for; then it is an array of arena_shards(class) bins, between
+ *   which threads are spread. A block goes back to the bin its slab remembers.
+ *
+ * Indices:    0 ... limit - 1          automatic: made when a thread first needs one
+ *             limit                    oversize, where there is one: requests of oversize_threshold and more
+ *             above, up to 4094        manual: made by arena_create, each with a pool of chunks of its own
  *
  * Locks: ARENAS for the table and the assignment of threads; one BIN lock at a time; PAGES and below inside. */
 #ifndef ASHLAR_ARENA_H
@@ -16,15 +23,23 @@
 #include "thread/lock.h"
 #include "page/page.h"
 
-#define ARENA_LIMIT  4095u
-#define BIN_QUARTERS 4u
+#define ARENA_LIMIT    4095u /* indices there may be */
+#define ARENA_NAME_MAX 32u   /* bytes of a name, with its end */
+#define BIN_LISTS      5u
+#define SHARDS_MAX     64u
+#define CACHED_LARGE   (CLASS_LAST - CLASS_SMALL_LAST) /* large classes that thread caches hold */
 
+/* Requests that reached the arena: those answered without a cache, and what ending caches have served. */
 struct bin {
 	_Alignas(CACHE_LINE) struct lock lock;
-	struct list nonfull[BIN_QUARTERS]; /* [lock] */
-	size_t slabs;                      /* [lock] live slabs */
-	uint64_t filled, flushed;          /* [lock] regions taken out / brought back so far */
-	uint64_t fills, flushes;           /* [lock] times that happened */
+	struct list slabs[BIN_LISTS]; /* [lock] */
+	size_t live;                  /* [lock] slabs now */
+	uint64_t filled, flushed;     /* [lock] regions taken out / brought back so far */
+	uint64_t fills, flushes;      /* [lock] times that happened */
+	uint64_t requests;            /* [lock] */
+	uint64_t created;             /* [lock] slabs made so far */
+	uint64_t reused;              /* [lock] times filling went over to another slab that was there */
+	const struct span *last;      /* [lock] that it was filled from, for comparing */
 };
 
 struct large_counts {
@@ -32,38 +47,107 @@ struct large_counts {
 };
 
 struct arena {
-	struct bin bin[CLASS_SMALL_LAST + 1];
-	struct large_counts large[CLASS_LAST - CLASS_SMALL_LAST]; /* per cached large class */
-	struct large_counts huge;                                 /* blocks above CACHED_MAX */
-	_Atomic(size_t) huge_bytes;                               /* [atomic] usable bytes of those, live */
-	_Atomic(unsigned) threads; /* [atomic; changed under the arenas lock] */
-	unsigned index;            /* [const] */
-	struct pages pages;
+	_Atomic(struct bin *) bins[CLASS_SMALL_LAST + 1];  /* [acquire/release] shards; NULL: not used yet */
+	struct large_counts large[LARGE_CLASSES];          /* by the class that contains the block */
+	_Atomic(uint64_t) large_requests[CACHED_LARGE];    /* [atomic] as of bins; above, every block is one */
+	_Atomic(size_t) huge_bytes;  /* [atomic] usable bytes of live blocks above CACHED_MAX */
+	_Atomic(unsigned) threads;   /* [atomic; changed under the arenas lock] */
+	unsigned index;              /* [const while in the table] */
+	bool manual;                 /* [const] */
+	uint64_t born;               /* os_now() when it was made                     [const while in the table] */
+	_Atomic(size_t) oversize;    /* [atomic] its own copy of the threshold; read by names only */
+	char name[ARENA_NAME_MAX];   /* [arenas lock] */
+	struct list larges;          /* [larges_lock] spans of its large blocks; only where `manual` */
+	struct lock larges_lock;     /* RANK_BIN */
+	struct arena *next;          /* [arenas lock] of the records to use again */
+	struct pages pages;          /* pages.pool: the common one, or a manual arena's own */
 };
 
 struct arena_settings {
-	unsigned limit; /* most automatic arenas, 1 to ARENA_LIMIT */
+	unsigned limit; /* most automatic arenas, 1 to ARENA_LIMIT - 1 */
 	int64_t decay_ms[PAGE_STATES];
-	uintptr_t hint; /* where the first memory is asked for; 0: anywhere */
+	uintptr_t hint;   /* where the first memory is asked for; 0: anywhere */
+	size_t oversize;  /* threshold in bytes; below LARGE_MIN: no oversize arena */
+	unsigned cpus;    /* of percpu_arena: one arena a CPU; 0: by number of threads */
+	bool share_cores; /* percpu_arena:phycpu: CPUs i and i + cpus / 2 have one arena */
+	uint8_t shards[CLASS_SMALL_LAST + 1]; /* bins per class; 0 is 1 */
 };
 /* Makes the pool. Once. */
 void arena_prepare(const struct arena_settings *settings);
 /* Makes arena 0 if there is none. False: no memory. */
 bool arena_make_first(void);
 
-/* The arena for a new thread: the one with fewest threads, or a new one while all have some and the limit allows.
- * Never NULL after a successful start. */
+/* -- the table ------------------------------------------------------------------------------------------------- */
+
+/* The arena for a new thread: the one with fewest threads, or a new one while all have some and the limit allows; that of
+ * its CPU where arenas go by CPU. Never NULL after a successful start. */
 struct arena *arena_assign(void);
+/* Counts a thread in, or out. */
+void arena_join(struct arena *arena);
 void arena_leave(struct arena *arena);
-struct arena *arena_at(unsigned index); /* NULL: not made */
 /* In a forked child: only the calling thread is left; `own` is its arena, or NULL. */
 void arena_forget_threads(struct arena *own);
-unsigned arena_count(void);
-unsigned arena_limit(void);
-struct pool *arena_pool(void);
+/* The automatic arena for threads on this CPU, made if need be; NULL where arenas do not go by CPU, or without memory. */
+struct arena *arena_for_cpu(unsigned cpu);
+/* Do arenas go by CPU? */
+bool arena_per_cpu(void);
+
+struct arena *arena_at(unsigned index); /* NULL: not made, or destroyed */
+/* The same, but an automatic one, or the oversize one, is made if need be. NULL: no such index, or no memory. */
+struct arena *arena_make(unsigned index);
+unsigned arena_limit(void);    /* automatic arenas there may be */
+unsigned arena_count(void);    /* indices in use or reserved; loops up to it skip those that arena_at does not know */
+unsigned arena_made(void);     /* arenas that are there */
+struct pool *arena_pool(void); /* the common one */
+struct pool *arena_own_pool(const struct arena *arena); /* NULL: it uses the common one */
+
+/* The arena that serves a request of `size` bytes by a thread of `arena`: the oversize one for large requests where
+ * `arena` is automatic. */
+struct arena *arena_for_size(struct arena *arena, size_t size);
+size_t arena_oversize_threshold(void); /* SIZE_LIMIT + PAGE when there is no oversize arena */
+
+/* Decay times of arenas made later. EFAULT: out of range. */
+int64_t arena_default_decay(enum page_state state);
+int arena_set_default_decay(enum page_state state, int64_t ms);
+
+/* Copies at most ARENA_NAME_MAX - 1 bytes, and an end. */
+void arena_read_name(struct arena *arena, char name[ARENA_NAME_MAX]);
+void arena_set_name(struct arena *arena, const char *name);
+
+/* The arena a block is of; NULL: not a block of ours. */
+struct arena *arena_of_block(const void *block);
+
+#define EACH_ARENA(arena, i) \
+	for (unsigned i = 0, n_ = arena_count(); i < n_; i++) \
+		for (struct arena *arena = arena_at(i); arena != NULL; arena = NULL)
+
+/* -- manual arenas --------------------------------------------------------------------------------------------- */
+
+struct arena_request {
+	const void *hooks;       /* table of extent hooks; NULL: the default one */
+	bool metadata_use_hooks; /* whether records come out of the hooks, too */
+};
+/* Makes one; the index destroyed last is used again first. 0, or EAGAIN: no memory, or no index left. */
+int arena_create(const struct arena_request *request, unsigned *index);
+bool arena_is_manual(const struct arena *arena);
+
+/* Frees every block. Nobody else uses the arena meanwhile, and no cache holds its blocks. EFAULT: not a manual one. */
+int arena_reset(struct arena *arena);
+/* The same, and everything goes back to where it came from; arena_at knows it no more. EFAULT: not a manual one, or it
+ * has threads. */
+int arena_destroy(struct arena *arena);
+
+/* May these blocks wait where any thread can get them? Not those of manual arenas. */
+bool arena_may_travel(void *const *blocks, unsigned count);
+
+/* -- blocks ---------------------------------------------------------------------------------------------------- */
 
 /* Takes up to `count` blocks of a cached class into slots[], lowest address first. Returns how many; 0: no memory. */
 unsigned arena_fill(struct arena *arena, unsigned class, void **slots, unsigned count);
+/* One block of a cached class for a request that no cache serves, which is counted. NULL: no memory. */
+void *arena_take(struct arena *arena, unsigned class);
+/* Counts requests a cache has served. */
+void arena_count_requests(struct arena *arena, unsigned class, uint64_t count);
 /* Brings blocks of one class back to whichever arenas they came from. slots[] is used up. Reports misuse. */
 void arena_flush(unsigned class, void **slots, unsigned count);
 
@@ -77,10 +161,19 @@ void arena_give_large(struct span *span);
 /* Changes the usable size of a large block in place. False: not possible. */
 bool arena_resize_large(struct span *span, size_t size);
 
-/* Purges overdue pages of every arena and of the pool; with `all`, all unused pages. */
+/* Purges overdue pages of every arena and of the pools; with `all`, all unused pages. */
 void arena_decay_all(uint64_t now, bool all);
+/* The same of one arena, and of its pool. */
+void arena_decay(struct arena *arena, uint64_t now, bool all);
 
-/* Dirty and muzzy pages of all arenas and of the pool. */
+/* Bins per arena of a small class. */
+unsigned arena_shards(unsigned class);
+/* One of them; NULL: the class was never asked for. */
+struct bin *arena_bin(struct arena *arena, unsigned class, unsigned shard);
+
+/* -- figures --------------------------------------------------------------------------------------------------- */
+
+/* Dirty and muzzy pages of all arenas and of the pools. */
 size_t arena_count_unused(void);
 
 struct arena_stats {
@@ -94,16 +187,35 @@ struct arena_stats {
 /* Sums over all arenas; takes each lock only to copy. */
 struct arena_stats arena_read_stats(void);
 
-/* Per class, over all arenas. */
+/* Per cached class, over all arenas. Large ones: filled, flushed and requests only. */
 struct class_stats {
-	uint64_t filled, flushed, fills, flushes;
+	uint64_t filled, flushed, fills, flushes, requests, created, reused;
 	size_t slabs;
 };
 struct class_stats arena_read_class(unsigned class);
-/* The same of one arena. */
+/* The same of one arena, over its shards. */
 struct class_stats arena_read_own_class(struct arena *arena, unsigned class);
 /* Slabs of a small class with free regions; walks them. */
 size_t arena_count_nonfull(struct arena *arena, unsigned class);
+
+/* Per large class (0 to LARGE_CLASSES - 1) of one arena. */
+struct large_stats {
+	uint64_t taken, given, requests;
+};
+struct large_stats arena_read_own_large(struct arena *arena, unsigned large);
+/* Usable bytes of its live large blocks. */
+size_t arena_read_large_bytes(struct arena *arena);
+
+/* What arenas that were destroyed had counted; nothing in it is live: taken == given, no slabs, no pages. */
+struct arena_past {
+	unsigned destroyed;                          /* how many arenas */
+	struct class_stats class[CLASS_SMALL_LAST + 1];
+	struct large_stats large[LARGE_CLASSES];
+	struct page_stats pages;
+};
+/* A copy; .destroyed 0: there was none. */
+void arena_read_past(struct arena_past *past);
+bool arena_any_destroyed(void);
 
 /* Debug: every bin's slabs and every page list agree. */
 void arena_audit(struct arena *arena);

@@ -1,10 +1,6 @@
 /* large.c - blocks that are their own run of pages. */
 #include "arena/arena.h"
 
-static struct large_counts *counts_of(struct arena *arena, unsigned class) {
-	return class == CLASS_NONE ? &arena->huge : &arena->large[class - CLASS_SMALL_LAST - 1];
-}
-
 /* The class under which a thread cache may take a block of `pages` pages; CLASS_NONE: none. */
 static unsigned class_of_pages(size_t pages) {
 	size_t bytes = pages * PAGE;
@@ -12,15 +8,27 @@ static unsigned class_of_pages(size_t pages) {
 }
 
 static void count_taken(struct arena *arena, unsigned class, size_t pages) {
-	add_relaxed(&counts_of(arena, class)->taken, 1);
+	add_relaxed(&arena->large[size_large_class(pages * PAGE)].taken, 1);
 	if (class == CLASS_NONE)
 		add_relaxed(&arena->huge_bytes, pages * PAGE);
 }
 
 static void count_given(struct arena *arena, unsigned class, size_t pages) {
-	add_relaxed(&counts_of(arena, class)->given, 1);
+	add_relaxed(&arena->large[size_large_class(pages * PAGE)].given, 1);
 	if (class == CLASS_NONE)
 		sub_relaxed(&arena->huge_bytes, pages * PAGE);
+}
+
+/* A manual arena knows its large blocks: they may have to be freed without anybody naming them. */
+static void enlist(struct arena *arena, struct span *span, bool enter) {
+	if (likely(!arena->manual))
+		return;
+	lock_take(&arena->larges_lock);
+	if (enter)
+		list_push(&arena->larges, &span->link);
+	else
+		list_remove(&span->link);
+	lock_drop(&arena->larges_lock);
 }
 
 struct span *arena_take_large(struct arena *arena, size_t size, size_t align) {
@@ -32,11 +40,13 @@ struct span *arena_take_large(struct arena *arena, size_t size, size_t align) {
 	span->class = class_of_pages(pages);
 	count_taken(arena, span->class, pages);
 	map_enter(span);
+	enlist(arena, span, true);
 	return span;
 }
 
 void arena_give_large(struct span *span) {
 	struct arena *arena = span->arena;
+	enlist(arena, span, false);
 	count_given(arena, span->class, span->pages);
 	map_remove(span);
 	page_give(&arena->pages, span);

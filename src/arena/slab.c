@@ -9,20 +9,64 @@
 /* How far ahead the flush asks for span records. */
 #define PREFETCH 6
 
+/* Quarters of the slab that are free, rounded up. */
 static unsigned quarter_of(const struct span *slab) {
 	unsigned regions = class_info[slab->class].regions;
-	return (unsigned)(slab->free * BIN_QUARTERS - 1) / regions;
+	return (slab->free * (BIN_LISTS - 1) + regions - 1) / regions;
 }
 
-/* Puts a slab whose free count changed where it belongs. It has at least one free region. */
-static void relist(struct bin *bin, struct span *slab, bool listed) REQUIRES(bin->lock) {
-	unsigned quarter = quarter_of(slab);
-	if (listed && quarter == slab->quarter)
-		return;
-	if (listed)
-		list_remove(&slab->link);
+static void enlist(struct bin *bin, struct span *slab, unsigned quarter) REQUIRES(bin->lock) {
 	slab->quarter = (uint8_t)quarter;
-	list_push(&bin->nonfull[quarter], &slab->link);
+	list_push(&bin->slabs[quarter], &slab->link);
+}
+
+/* Puts a slab whose free count changed where it belongs. */
+static void relist(struct bin *bin, struct span *slab) REQUIRES(bin->lock) {
+	unsigned quarter = quarter_of(slab);
+	if (quarter == slab->quarter)
+		return;
+	list_remove(&slab->link);
+	enlist(bin, slab, quarter);
+}
+
+/* -- bins ------------------------------------------------------------------------------------------------------ */
+
+static void bin_init(struct bin *bin) {
+	lock_init(&bin->lock, RANK_BIN);
+	for (unsigned quarter = 0; quarter < BIN_LISTS; quarter++)
+		list_init(&bin->slabs[quarter]);
+}
+
+/* The bins of a class are made when it is first asked for: most arenas serve few classes. */
+static COLD struct bin *bins_make(struct arena *arena, unsigned class) {
+	static struct lock make_lock = LOCK_INITIALIZER(RANK_BIN);
+	unsigned shards = arena_shards(class);
+	lock_take(&make_lock);
+	struct bin *bins = load_relaxed(&arena->bins[class]);
+	if (bins == NULL && (bins = base_alloc(shards * sizeof *bins, CACHE_LINE)) != NULL) {
+		for (unsigned i = 0; i < shards; i++)
+			bin_init(&bins[i]);
+		store_release(&arena->bins[class], bins);
+	}
+	lock_drop(&make_lock);
+	return bins;
+}
+
+/* Which of several bins the calling thread fills from: threads take turns. */
+static unsigned shard_of_thread(unsigned shards) {
+	static _Atomic(unsigned) turns;
+	static _Thread_local unsigned turn; /* from 1; 0: none yet */
+	if (turn == 0)
+		turn = add_relaxed(&turns, 1) % SHARDS_MAX + 1;
+	return (turn - 1) % shards;
+}
+
+struct bin *bin_for_thread(struct arena *arena, unsigned class) {
+	struct bin *bins = load_acquire(&arena->bins[class]);
+	if (unlikely(bins == NULL) && (bins = bins_make(arena, class)) == NULL)
+		return NULL;
+	unsigned shards = arena_shards(class);
+	return likely(shards == 1) ? bins : &bins[shard_of_thread(shards)];
 }
 
 /* -- filling --------------------------------------------------------------------------------------------------- */
@@ -34,18 +78,21 @@ static struct span *new_slab(struct arena *arena, struct bin *bin, unsigned clas
 		return NULL;
 	slab->arena = arena;
 	slab->class = class;
+	slab->shard = (uint32_t)(bin - load_relaxed(&arena->bins[class]));
 	slab->free = info->regions;
 	memset(slab->open, 0, sizeof slab->open);
 	bitmap_set_range(slab->open, 0, info->regions);
 	map_enter(slab);
-	bin->slabs++;
-	relist(bin, slab, false);
+	bin->live++;
+	bin->created++;
+	enlist(bin, slab, quarter_of(slab));
 	return slab;
 }
 
+/* The fullest slab with a free region. */
 static struct span *fullest(struct bin *bin) REQUIRES(bin->lock) {
-	for (unsigned quarter = 0; quarter < BIN_QUARTERS; quarter++) {
-		struct list *first = list_first(&bin->nonfull[quarter]);
+	for (unsigned quarter = 1; quarter < BIN_LISTS; quarter++) {
+		struct list *first = list_first(&bin->slabs[quarter]);
 		if (first != NULL)
 			return container_of(first, struct span, link);
 	}
@@ -73,22 +120,25 @@ static unsigned take_regions(struct span *slab, void **slots, unsigned count) {
 	return taken;
 }
 
-unsigned bin_fill(struct arena *arena, unsigned class, void **slots, unsigned count) {
-	struct bin *bin = &arena->bin[class];
+unsigned bin_fill(struct arena *arena, unsigned class, void **slots, unsigned count, unsigned requests) {
+	struct bin *bin = bin_for_thread(arena, class);
 	unsigned taken = 0;
+	if (unlikely(bin == NULL))
+		return 0;
 	lock_take(&bin->lock);
 	while (taken < count) {
 		struct span *slab = fullest(bin);
-		if (slab == NULL && (slab = new_slab(arena, bin, class)) == NULL)
+		if (slab != NULL)
+			bin->reused += slab != bin->last;
+		else if ((slab = new_slab(arena, bin, class)) == NULL)
 			break;
+		bin->last = slab;
 		taken += take_regions(slab, slots + taken, count - taken);
-		if (slab->free == 0)
-			list_remove(&slab->link);
-		else
-			relist(bin, slab, true);
+		relist(bin, slab);
 	}
 	bin->filled += taken;
 	bin->fills++;
+	bin->requests += taken < requests ? taken : requests;
 	lock_drop(&bin->lock);
 	return taken;
 }
@@ -113,16 +163,14 @@ static void give_region(struct span *slab, const void *ptr) {
 /* Brings one block back. A slab that becomes empty leaves the bin and is put on `emptied`. */
 static void give_block(struct bin *bin, struct span *slab, const void *ptr, struct list *emptied)
 	REQUIRES(bin->lock) {
-	bool listed = slab->free != 0;
 	give_region(slab, ptr);
 	if (slab->free < class_info[slab->class].regions) {
-		relist(bin, slab, listed);
+		relist(bin, slab);
 		return;
 	}
-	if (listed)
-		list_remove(&slab->link);
+	list_remove(&slab->link);
 	list_push(emptied, &slab->link);
-	bin->slabs--;
+	bin->live--;
 }
 
 static void give_slabs(struct list *emptied) {
@@ -141,20 +189,21 @@ static struct span *slab_of(const void *ptr, unsigned class) {
 	return slab;
 }
 
-/* Brings back all blocks of slots[] that belong to the arena of the first; keeps the others, in order.
+/* Brings back all blocks of slots[] that belong to the bin of the first; keeps the others, in order.
  * Returns how many are left. */
-static unsigned flush_one_arena(unsigned class, void **slots, unsigned count) {
-	struct arena *arena = slab_of(slots[0], class)->arena;
-	struct bin *bin = &arena->bin[class];
+static unsigned flush_one_bin(unsigned class, void **slots, unsigned count) {
+	const struct span *first = slab_of(slots[0], class);
+	struct arena *arena = first->arena;
+	unsigned shard = first->shard, left = 0;
+	struct bin *bin = &load_acquire(&arena->bins[class])[shard];
 	struct list emptied;
-	unsigned left = 0;
 	list_init(&emptied);
 	lock_take(&bin->lock);
 	for (unsigned i = 0; i < count; i++) {
 		if (i + PREFETCH < count)
 			__builtin_prefetch(map_span(slots[i + PREFETCH]), 1);
 		struct span *slab = slab_of(slots[i], class);
-		if (slab->arena == arena)
+		if (slab->arena == arena && slab->shard == shard)
 			give_block(bin, slab, slots[i], &emptied);
 		else
 			slots[left++] = slots[i];
@@ -168,34 +217,28 @@ static unsigned flush_one_arena(unsigned class, void **slots, unsigned count) {
 
 void bin_flush(unsigned class, void **slots, unsigned count) {
 	while (count > 0)
-		count = flush_one_arena(class, slots, count);
+		count = flush_one_bin(class, slots, count);
 }
 
 /* -- the rest -------------------------------------------------------------------------------------------------- */
-
-void bin_init(struct bin *bin) {
-	lock_init(&bin->lock, RANK_BIN);
-	for (unsigned quarter = 0; quarter < BIN_QUARTERS; quarter++)
-		list_init(&bin->nonfull[quarter]);
-}
 
 void bin_audit(struct bin *bin, unsigned class) {
 	const struct class_info *info = &class_info[class];
 	size_t listed = 0, open = 0;
 	lock_take(&bin->lock);
-	for (unsigned quarter = 0; quarter < BIN_QUARTERS; quarter++) {
-		list_each (&bin->nonfull[quarter], node) {
+	for (unsigned quarter = 0; quarter < BIN_LISTS; quarter++) {
+		list_each (&bin->slabs[quarter], node) {
 			const struct span *slab = container_of(node, struct span, link);
 			must(slab->kind == SPAN_SLAB && slab->class == class, slab);
 			must(slab->quarter == quarter && quarter_of(slab) == quarter, slab);
 			must(bitmap_count_range(slab->open, 0, 512) == slab->free, slab);
-			must(slab->free > 0 && slab->free < info->regions, slab);
-			must(bitmap_next_set(slab->open, 512, 0) / 64 >= slab->from, slab);
+			must(slab->free < info->regions, slab);
+			must(slab->free == 0 || bitmap_next_set(slab->open, 512, 0) / 64 >= slab->from, slab);
 			listed++;
 			open += slab->free;
 		}
 	}
-	must(listed <= bin->slabs, bin);
-	must(bin->filled - bin->flushed == bin->slabs * info->regions - open, bin);
+	must(listed == bin->live, bin);
+	must(bin->filled - bin->flushed == bin->live * info->regions - open, bin);
 	lock_drop(&bin->lock);
 }

@@ -4,9 +4,10 @@
 
 #include "arena/arena.h"
 
-void bin_init(struct bin *bin);
-/* As arena_fill and arena_flush, for a small class. */
-unsigned bin_fill(struct arena *arena, unsigned class, void **slots, unsigned count);
+/* The bin that the calling thread fills from. NULL: no memory. */
+struct bin *bin_for_thread(struct arena *arena, unsigned class);
+/* As arena_fill and arena_flush, for a small class; `requests` of the blocks count as requests. */
+unsigned bin_fill(struct arena *arena, unsigned class, void **slots, unsigned count, unsigned requests);
 void bin_flush(unsigned class, void **slots, unsigned count);
 void bin_audit(struct bin *bin, unsigned class);
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define INTERFACE_VERSION "5.3.1-0-g" ASHLAR_BUILD_GIT_ID
-#define LARGE_CLASSES     196 /* four per doubling from LARGE_MIN to SIZE_LIMIT */
 
 SIMPLE(version, as_text, INTERFACE_VERSION)
 
@@ -92,15 +91,15 @@ const struct ctl_name *ctl_name_at(unsigned row) {
 }
 
 bool ctl_all_arenas(size_t index) {
-	return index == CTL_ALL_ARENAS || index == arena_limit();
+	return index == CTL_ALL_ARENAS || index == arena_count();
 }
 
 bool ctl_index_valid(const char *kind, size_t index) {
 	switch (kind[1]) {
 	case 'a': /* <arena> */
-		return index <= arena_limit() || index == CTL_ALL_ARENAS;
+		return index <= arena_count() || index == CTL_ALL_ARENAS || index == CTL_DESTROYED_ARENAS;
 	case 'm': /* <made> */
-		return index < arena_count() || ctl_all_arenas(index);
+		return arena_at((unsigned)size_min(index, ARENA_LIMIT)) != NULL || ctl_all_arenas(index);
 	case 'b': /* <bin> */
 		return index < CLASS_SMALL_LAST;
 	default: /* <large> */

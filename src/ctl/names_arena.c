@@ -6,8 +6,7 @@
 
 #include <errno.h>
 
-#define LARGE_CLASSES 196 /* four per doubling from LARGE_MIN to SIZE_LIMIT */
-#define QUANTUM       16
+#define QUANTUM 16
 
 static int give_back(size_t index, bool all) {
 	EACH_OF (arena, index)
@@ -55,7 +54,7 @@ WRITER(muzzy_decay_ms) {
 	return write_decay_ms(index[0], PAGE_MUZZY, value->as_ssize);
 }
 
-SIMPLE(narenas, as_unsigned, arena_limit())
+SIMPLE(narenas, as_unsigned, arena_count())
 SIMPLE(quantum, as_size, QUANTUM)
 SIMPLE(page, as_size, PAGE)
 SIMPLE(cached_max, as_size, class_info[size_class(opt.tcache_max)].bytes)
@@ -66,9 +65,4 @@ SIMPLE(bin_size, as_size, class_info[index[0] + 1].bytes)
 SIMPLE(bin_nregs, as_uint32, class_info[index[0] + 1].regions)
 SIMPLE(bin_slab_size, as_size, class_info[index[0] + 1].slab_pages *PAGE)
 
-READER(large_size) {
-	size_t place = index[0] == 0 ? 0 : (index[0] - 1) / 4,
-	       step = index[0] == 0 ? 0 : (index[0] - 1) % 4 + 1;
-	value->as_size = (LARGE_MIN << place) + step * (LARGE_MIN / 4 << place);
-	return 0;
-}
+SIMPLE(large_size, as_size, size_of_large_class((unsigned)index[0]))

@@ -50,10 +50,12 @@ struct ctl_class ctl_read_class(unsigned class) {
 
 struct ctl_class ctl_read_huge(void) {
 	struct ctl_class huge = {0};
-	for (unsigned i = 0; i < arena_count(); i++) {
-		struct arena *arena = arena_at(i);
-		huge.given += load_relaxed(&arena->huge.given);
-		huge.taken += load_relaxed(&arena->huge.taken);
+	EACH_ARENA (arena, i) {
+		for (unsigned large = CACHED_LARGE; large < LARGE_CLASSES; large++) {
+			struct large_stats stats = arena_read_own_large(arena, large);
+			huge.given += stats.given;
+			huge.taken += stats.taken;
+		}
 		huge.bytes += load_relaxed(&arena->huge_bytes);
 	}
 	huge.blocks = (size_t)(huge.taken - huge.given);
@@ -105,7 +107,7 @@ static void put_figures(struct out *out, const struct ctl_figures *figures) {
 		put_amount(out, "resident: the whole process, by the system", figures->system);
 	text_add(&out->line,
 	         "  threads with a cache: %u   arenas: %u of at most %u   CPUs: %u   helper thread: %s",
-	         thread_count(), arena_count(), arena_limit(), os.cpus, thread_helper_runs() ? "yes" : "no");
+	         thread_count(), arena_made(), arena_limit(), os.cpus, thread_helper_runs() ? "yes" : "no");
 	end_line(out);
 }
 

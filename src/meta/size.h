@@ -17,6 +17,8 @@
 #define CLASS_LAST       41u
 #define CLASS_COUNT      42u
 
+#define LARGE_CLASSES 196u /* four per doubling from LARGE_MIN to SIZE_LIMIT: what large blocks are counted by */
+
 #define SMALL_MAX  ((size_t)14336)              /* largest block of a slab */
 #define LARGE_MIN  ((size_t)16384)              /* smallest block that is its own run of pages */
 #define CACHED_MAX ((size_t)32768)              /* largest block a thread cache can hold */
@@ -43,6 +45,18 @@ size_t size_usable(size_t size);
 
 /* Usable size of a request aligned to `align` (a power of two); 0 when impossible. */
 size_t size_usable_aligned(size_t size, size_t align);
+
+/* The large class (0 to LARGE_CLASSES - 1) that contains a size of at most SIZE_LIMIT bytes; its largest size. */
+static inline unsigned size_large_class(size_t size) {
+	if (size <= LARGE_MIN)
+		return 0;
+	unsigned place = bit_highest(size - 1);
+	return (place - 14) * 4 + (unsigned)((size - 1) >> (place - 2) & 3) + 1;
+}
+static inline size_t size_of_large_class(unsigned large) {
+	unsigned place = large == 0 ? 0 : (large - 1) / 4, step = large == 0 ? 0 : (large - 1) % 4 + 1;
+	return (LARGE_MIN << place) + step * (LARGE_MIN / 4 << place);
+}
 
 /* Number of pages that hold `size` bytes. */
 static inline size_t size_pages(size_t size) {

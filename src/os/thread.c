@@ -62,6 +62,12 @@ uint32_t os_thread_id(void) {
 	return (uint32_t)syscall(SYS_gettid);
 }
 
+unsigned os_cpu(void) {
+	int saved = errno, cpu = sched_getcpu();
+	errno = saved;
+	return cpu < 0 ? 0 : (unsigned)cpu;
+}
+
 /* What a new thread needs to know. It lives on the stack of the starter, who stays until it has been
  * copied; so a start allocates nothing of ours. */
 struct start {

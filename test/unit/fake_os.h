@@ -273,6 +273,9 @@ int os_thread_start(void (*body)(void *), void *argument, const char *name) {
 	(void)name;
 	return ENOMEM;
 }
+unsigned os_cpu(void) {
+	return 0;
+}
 uint32_t os_thread_id(void) {
 	return 1;
 }

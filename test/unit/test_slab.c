@@ -181,13 +181,13 @@ static void test_mixed_arenas(void **state) {
 	const unsigned class = 5;
 	uint64_t before[ARENAS];
 	for (unsigned a = 0; a < ARENAS; a++) {
-		before[a] = arena_at(a)->bin[class].flushed;
+		before[a] = arena_read_own_class(arena_at(a), class).flushed;
 		assert_int_equal(fill(arena_at(a), class, 100), 100);
 	}
 	flush(class, 3 * 100); /* in random order */
 	for (unsigned a = 0; a < ARENAS; a++) {
-		assert_int_equal(arena_at(a)->bin[class].flushed, before[a] + 100);
-		assert_int_equal(arena_at(a)->bin[class].slabs, 0);
+		assert_int_equal(arena_read_own_class(arena_at(a), class).flushed, before[a] + 100);
+		assert_int_equal(arena_read_own_class(arena_at(a), class).slabs, 0);
 	}
 	check_counts();
 }
@@ -249,16 +249,16 @@ static void test_large(void **state) {
 static void test_assign(void **state) {
 	(void)state;
 	struct arena *got[8];
-	assert_int_equal(arena_count(), 1);
+	assert_int_equal(arena_made(), 1);
 	for (unsigned i = 0; i < ARENAS; i++) {
 		got[i] = arena_assign();
 		assert_int_equal(got[i]->index, i); /* a new one while all have a thread */
 		assert_ptr_equal(arena_at(i), got[i]);
 	}
-	assert_int_equal(arena_count(), ARENAS);
+	assert_int_equal(arena_made(), ARENAS);
 	for (unsigned i = 0; i < ARENAS; i++)
 		got[ARENAS + i] = arena_assign();
-	assert_int_equal(arena_count(), ARENAS);
+	assert_int_equal(arena_made(), ARENAS);
 	for (unsigned i = 0; i < ARENAS; i++)
 		assert_int_equal(arena_at(i)->threads, 2);
 	arena_leave(got[1]);

@@ -1,0 +1,213 @@
+/* registry.c - the table of arenas: which there are, and which thread uses which. */
+#include <errno.h>
+#include <string.h>
+#include "os/os.h"
+#include "arena/arena.h"
+
+#define NO_OVERSIZE (SIZE_LIMIT + PAGE)
+
+static struct lock arenas_lock = LOCK_INITIALIZER(RANK_ARENAS);
+static _Atomic(struct arena *) arenas[ARENA_LIMIT];   /* [acquire/release; written under arenas_lock] */
+static _Atomic(unsigned) count;                       /* [atomic; written under arenas_lock] indices */
+static _Atomic(unsigned) made;                        /* [atomic; written under arenas_lock] */
+static _Atomic(int64_t) default_decay_ms[PAGE_STATES]; /* [atomic] */
+static struct arena_settings settings;                /* [const after start] */
+static struct pool pool;
+
+struct arena *arena_at(unsigned index) {
+	return index < ARENA_LIMIT ? load_acquire(&arenas[index]) : NULL;
+}
+
+unsigned arena_count(void) {
+	return load_acquire(&count);
+}
+
+unsigned arena_made(void) {
+	return load_relaxed(&made);
+}
+
+unsigned arena_limit(void) {
+	return settings.limit;
+}
+
+struct pool *arena_pool(void) {
+	return &pool;
+}
+
+struct pool *arena_own_pool(const struct arena *arena) {
+	return arena->pages.pool == &pool ? NULL : arena->pages.pool;
+}
+
+static bool has_oversize(void) {
+	return settings.oversize < NO_OVERSIZE;
+}
+
+size_t arena_oversize_threshold(void) {
+	return settings.oversize;
+}
+
+void arena_prepare(const struct arena_settings *wanted) {
+	settings = *wanted;
+	settings.limit = (unsigned)size_min(settings.limit, ARENA_LIMIT - 1);
+	if (settings.oversize < LARGE_MIN || settings.oversize > SIZE_LIMIT)
+		settings.oversize = NO_OVERSIZE;
+	for (int s = 0; s < PAGE_STATES; s++)
+		store_relaxed(&default_decay_ms[s], settings.decay_ms[s]);
+	store_relaxed(&count, settings.limit + has_oversize());
+	base_define(BASE_SPAN, SPAN_SIZE(SPAN_LARGE));
+	base_define(BASE_SLAB, SPAN_SIZE(SPAN_SLAB));
+	base_define(BASE_CHUNK, sizeof(struct chunk));
+	pool_init(&pool, settings.hint, settings.decay_ms[PAGE_DIRTY], os_now());
+}
+
+unsigned arena_shards(unsigned class) {
+	return settings.shards[class] > 1 ? settings.shards[class] : 1;
+}
+
+struct bin *arena_bin(struct arena *arena, unsigned class, unsigned shard) {
+	struct bin *bins = load_acquire(&arena->bins[class]);
+	return bins == NULL ? NULL : &bins[shard];
+}
+
+int64_t arena_default_decay(enum page_state state) {
+	return load_relaxed(&default_decay_ms[state]);
+}
+
+int arena_set_default_decay(enum page_state state, int64_t ms) {
+	if (ms < DECAY_NEVER || ms > DECAY_MS_LIMIT)
+		return EFAULT;
+	store_relaxed(&default_decay_ms[state], ms);
+	return 0;
+}
+
+/* -- making ---------------------------------------------------------------------------------------------------- */
+
+static void name_arena(struct arena *arena) REQUIRES(arenas_lock) {
+	struct text text = text_over(arena->name, sizeof arena->name);
+	if (arena->index == settings.limit && has_oversize())
+		text_add(&text, "auto_oversize");
+	else
+		text_add(&text, "%s_%u", arena->manual ? "manual" : "auto", arena->index);
+}
+
+static void enter(struct arena *arena, unsigned index) REQUIRES(arenas_lock) {
+	arena->index = index;
+	arena->born = os_now();
+	name_arena(arena);
+	store_release(&arenas[index], arena);
+	if (index >= load_relaxed(&count))
+		store_release(&count, index + 1);
+	add_relaxed(&made, 1);
+}
+
+/* Makes an automatic arena. NULL: no memory. */
+static struct arena *make_automatic(unsigned index) REQUIRES(arenas_lock) {
+	struct arena *arena = base_alloc(sizeof(struct arena), CACHE_LINE);
+	if (arena == NULL)
+		return NULL;
+	const int64_t decay_ms[PAGE_STATES] = {[PAGE_DIRTY] = arena_default_decay(PAGE_DIRTY),
+	                                       [PAGE_MUZZY] = arena_default_decay(PAGE_MUZZY)};
+	store_relaxed(&arena->oversize, settings.oversize);
+	pages_init(&arena->pages, &pool, decay_ms, os_now());
+	enter(arena, index);
+	return arena;
+}
+
+struct arena *arena_make(unsigned index) {
+	struct arena *arena = arena_at(index);
+	if (arena != NULL || index >= settings.limit + has_oversize())
+		return arena;
+	lock_take(&arenas_lock);
+	arena = arena_at(index);
+	if (arena == NULL)
+		arena = make_automatic(index);
+	lock_drop(&arenas_lock);
+	return arena;
+}
+
+bool arena_make_first(void) {
+	return arena_make(0) != NULL;
+}
+
+/* -- threads --------------------------------------------------------------------------------------------------- */
+
+/* An automatic arena without threads, made if there may be one more; else the one with fewest. */
+static struct arena *least_used(void) REQUIRES(arenas_lock) {
+	struct arena *best = arena_at(0);
+	unsigned room = settings.limit;
+	for (unsigned i = settings.limit; i-- > 0;) {
+		struct arena *arena = arena_at(i);
+		if (arena == NULL)
+			room = i;
+		else if (load_relaxed(&arena->threads) <= load_relaxed(&best->threads))
+			best = arena;
+	}
+	if (load_relaxed(&best->threads) == 0 || room == settings.limit)
+		return best;
+	struct arena *fresh = make_automatic(room);
+	return fresh != NULL ? fresh : best;
+}
+
+bool arena_per_cpu(void) {
+	return settings.cpus > 0;
+}
+
+struct arena *arena_for_cpu(unsigned cpu) {
+	unsigned cores = settings.share_cores ? settings.cpus / 2 : settings.cpus;
+	return arena_per_cpu() ? arena_make(cpu % cores % settings.limit) : NULL;
+}
+
+struct arena *arena_assign(void) {
+	struct arena *arena = arena_per_cpu() ? arena_for_cpu(os_cpu()) : NULL;
+	lock_take(&arenas_lock);
+	if (arena == NULL)
+		arena = least_used();
+	add_relaxed(&arena->threads, 1);
+	lock_drop(&arenas_lock);
+	return arena;
+}
+
+void arena_join(struct arena *arena) {
+	lock_take(&arenas_lock);
+	add_relaxed(&arena->threads, 1);
+	lock_drop(&arenas_lock);
+}
+
+void arena_leave(struct arena *arena) {
+	lock_take(&arenas_lock);
+	sub_relaxed(&arena->threads, 1);
+	lock_drop(&arenas_lock);
+}
+
+void arena_forget_threads(struct arena *own) {
+	EACH_ARENA (arena, i)
+		store_relaxed(&arena->threads, arena == own);
+}
+
+struct arena *arena_for_size(struct arena *arena, size_t size) {
+	if (likely(size < load_relaxed(&arena->oversize)) || arena->manual || !has_oversize())
+		return arena;
+	struct arena *oversize = arena_make(settings.limit);
+	return oversize != NULL ? oversize : arena;
+}
+
+/* -- names and owners ------------------------------------------------------------------------------------------ */
+
+void arena_read_name(struct arena *arena, char name[ARENA_NAME_MAX]) {
+	lock_take(&arenas_lock);
+	memcpy(name, arena->name, ARENA_NAME_MAX);
+	lock_drop(&arenas_lock);
+}
+
+void arena_set_name(struct arena *arena, const char *name) {
+	char copy[ARENA_NAME_MAX] = {0};
+	(void)memccpy(copy, name, 0, sizeof copy - 1);
+	lock_take(&arenas_lock);
+	memcpy(arena->name, copy, sizeof copy);
+	lock_drop(&arenas_lock);
+}
+
+struct arena *arena_of_block(const void *block) {
+	const struct span *span = map_span(block);
+	return span == NULL ? NULL : span->arena;
+}
