@@ -15,14 +15,14 @@
 static const char help[] =
 	"usage: ashlar run [-o OPTIONS] [--] PROGRAM [ARGUMENT ...]     run a program on Ashlar\n"
 	"       ashlar stats [-o OPTIONS] [--] PROGRAM [ARGUMENT ...]   the same, and a report of its heap "
-        "at the end\n"
+	"at the end\n"
 	"       ashlar options [--tsv] [PATTERN]                        list the options\n"
 	"       ashlar names [--tsv] [PATTERN]                          list the names of mallctl\n"
 	"       ashlar PROGRAM [ARGUMENT ...]                           short for ashlar run\n"
 	"       ashlar --help | --version\n"
 	"\n"
 	"OPTIONS are name:value pairs with commas between, and are added to those of MALLOC_CONF. PATTERN is "
-        "a part of\n"
+	"a part of\n"
 	"the name; * in it stands for anything. --tsv separates columns by tabs. See ashlar(1), ashlar(3).\n";
 
 void usage_error(const char *format, ...) {

@@ -26,8 +26,12 @@ bool matches(const char *name, const char *pattern) {
 
 const char *option_type_word(const struct option *option) {
 	static const char *const words[] = {
-		[OPTION_BOOL] = "bool",    [OPTION_UNSIGNED] = "number", [OPTION_SIZE] = "bytes",
-		[OPTION_SSIZE] = "signed", [OPTION_CHOICE] = "word",     [OPTION_LETTERS_OF] = "letters",
+		[OPTION_IS_BOOL] = "bool",     [OPTION_IS_UNSIGNED] = "number",
+		[OPTION_IS_SIZE] = "bytes",    [OPTION_IS_SSIZE] = "signed",
+		[OPTION_IS_CHOICE] = "word",   [OPTION_IS_LETTERS] = "letters",
+		[OPTION_IS_UINT64] = "number", [OPTION_IS_INT64] = "signed",
+		[OPTION_IS_RATIO] = "ratio",   [OPTION_IS_TEXT] = "text",
+		[OPTION_IS_RANGES] = "ranges",
 	};
 	return option->alias ? "exponent" : words[option->type];
 }
@@ -49,21 +53,30 @@ const char *option_default_word(const struct option *option, char word[WORD_SIZE
 		return word;
 	union ctl_value value = default_value(option);
 	switch (option->type) {
-	case OPTION_BOOL:
+	case OPTION_IS_BOOL:
 		return value.as_bool ? "true" : "false";
-	case OPTION_UNSIGNED:
+	case OPTION_IS_UNSIGNED:
 		snprintf(word, WORD_SIZE, "%u", value.as_unsigned);
 		return value.as_unsigned == 0 ? "default" : word;
-	case OPTION_SIZE:
+	case OPTION_IS_SIZE:
 		snprintf(word, WORD_SIZE, "%zu", value.as_size);
 		return word;
-	case OPTION_SSIZE:
+	case OPTION_IS_SSIZE:
 		snprintf(word, WORD_SIZE, "%zd", value.as_ssize);
 		return word;
-	case OPTION_CHOICE:
+	case OPTION_IS_CHOICE:
 		return value.as_text;
-	case OPTION_LETTERS_OF:
-		return "";
+	case OPTION_IS_UINT64:
+		snprintf(word, WORD_SIZE, "%" PRIu64, value.as_uint64);
+		return word;
+	case OPTION_IS_INT64:
+		snprintf(word, WORD_SIZE, "%" PRId64, value.as_int64);
+		return word;
+	case OPTION_IS_TEXT:
+	case OPTION_IS_LETTERS:
+	case OPTION_IS_RATIO:
+	case OPTION_IS_RANGES:
+		return option->initial;
 	}
 	return word;
 }
@@ -72,21 +85,27 @@ const char *option_range_word(const struct option *option, char word[WORD_SIZE])
 	size_t length = 0;
 	word[0] = 0;
 	switch (option->type) {
-	case OPTION_BOOL:
+	case OPTION_IS_BOOL:
 		return "true, false";
-	case OPTION_LETTERS_OF:
+	case OPTION_IS_LETTERS:
 		return OPTION_LETTERS;
-	case OPTION_CHOICE:
+	case OPTION_IS_CHOICE:
 		for (const char *const *choice = option->words; *choice != NULL && length < WORD_SIZE;
 		     choice++)
 			length += (size_t)snprintf(word + length, WORD_SIZE - length, "%s%s",
 			                           length > 0 ? ", " : "", *choice);
 		return word;
-	case OPTION_UNSIGNED:
-	case OPTION_SIZE:
-	case OPTION_SSIZE:
+	case OPTION_IS_UNSIGNED:
+	case OPTION_IS_SIZE:
+	case OPTION_IS_SSIZE:
+	case OPTION_IS_UINT64:
+	case OPTION_IS_INT64:
 		snprintf(word, WORD_SIZE, "%" PRId64 " to %" PRIu64 "%s", option->lowest, option->highest,
 		         option->outside == OPTION_CLIP ? ", clipped" : "");
+		return word;
+	case OPTION_IS_TEXT:
+	case OPTION_IS_RATIO:
+	case OPTION_IS_RANGES:
 		return word;
 	}
 	return word;
