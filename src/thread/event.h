@@ -16,6 +16,8 @@ enum misuse {
 struct event_hooks {
 	/* Reports and does not return. `call` is the public function's name. */
 	void (*misuse)(enum misuse what, const char *call, const void *pointer);
+	/* The process has allocated another stats_interval bytes. Called with no lock held, the thread suspended. */
+	void (*interval)(void);
 };
 extern struct event_hooks event_hooks; /* [const after start] */
 

@@ -20,8 +20,6 @@ static size_t default_budget(void) {
 
 /* Class of the largest block a thread cache takes. */
 static unsigned largest_cached(void) {
-	if (!opt.tcache)
-		return CLASS_NONE;
 	return size_class(size_min(opt.tcache_max, CACHED_MAX));
 }
 
@@ -36,9 +34,11 @@ static void prepare(bool fast) {
 		.hint = fast ? map_open_home() : 0,
 	});
 	cache_start(&(struct cache_settings){
+		.enabled = opt.tcache,
 		.max_class = largest_cached(),
 		.budget = opt.cache_budget != 0 ? opt.cache_budget : default_budget(),
 	});
+	watch_start();
 	tick_start();
 	word_start(fast);
 	prepared = true;
