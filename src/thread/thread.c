@@ -40,14 +40,15 @@ struct cache *word_cache(void) {
 	return cache->arena != NULL ? cache : NULL;
 }
 
-struct cache *thread_suspend(void) {
-	struct cache *cache = word_get();
+/* A thread that has no cache is suspended already, one that never had one gets it afterwards. */
+void *word_suspend(void) {
+	struct cache *was = word_get();
 	word_set(&thread_none);
-	return cache;
+	return was;
 }
 
-void thread_resume(struct cache *suspended) {
-	word_set(suspended);
+void word_resume(void *was) {
+	word_set(was);
 }
 
 static void enlist(struct cache *cache) {

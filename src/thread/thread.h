@@ -33,11 +33,6 @@ extern struct cache thread_unborn, thread_none; /* [const] */
  * not happened. Takes START, THREADS, ARENAS. */
 struct cache *thread_enter(void);
 
-/* Around a call of the program's code from inside ours: until resume the thread has no cache, and what it allocates comes
- * from arena 0 and is not counted for it. */
-struct cache *thread_suspend(void);
-void thread_resume(struct cache *suspended);
-
 /* Ties the calling thread to another arena: 0; EPERM where arenas go by CPU and this one is automatic. When the old
  * arena has lost its last thread and no helper runs, it is purged. Takes PURGE, ARENAS. */
 int thread_set_arena(struct cache *cache, struct arena *arena);

@@ -164,14 +164,14 @@ COLD void watch_attend(struct cache *cache) {
 	if (front == NULL)
 		return;
 	note_peak(watch_of(front));
-	struct cache *suspended = thread_suspend();
+	void *was = word_suspend();
 	for (unsigned i = 0; i < HOOKS; i++) {
 		thread_event *call = load_acquire(&hooks[i].call);
 		if (call != NULL)
 			call_hook(watch_of(front), i, call);
 	}
 	tell(watch_of(front));
-	thread_resume(suspended);
+	word_resume(was);
 	errno = saved;
 }
 
