@@ -39,6 +39,9 @@ static struct cache *cache_named(const struct source *source, unsigned selector,
 		return source->self;
 	if (selector == TCACHE_NONE)
 		return NULL;
+	struct cache *cache = thread_cache_at(selector - TCACHE_FIRST);
+	if (cache != NULL)
+		return cache;
 	refuse("tcache id", selector - TCACHE_FIRST, call);
 }
 
@@ -120,7 +123,9 @@ EXPORT void *rallocx(void *ptr, size_t size, int flags) {
 	void *block = ptr;
 	if (usable == 0)
 		block = NULL;
-	else if (!is_aligned(ptr, align) || !full_resize(ptr, usable))
+	else if (is_aligned(ptr, align) && full_resize(ptr, usable))
+		thread_count_resized(usable, old);
+	else
 		block = move(ptr, size_min(old, size), usable, word);
 	if (block == NULL)
 		return full_fail(ENOMEM, "in rallocx(): out of memory");
@@ -145,6 +150,8 @@ EXPORT size_t xallocx(void *ptr, size_t size, size_t extra, int flags) {
 		return old;
 	resize(ptr, old, size, size_min(extra, SIZE_LIMIT - size));
 	size_t usable = full_usable(ptr);
+	if (usable != old)
+		thread_count_resized(usable, old);
 	clear_growth(ptr, old, usable, (unsigned)flags);
 	return usable;
 }
@@ -193,6 +200,7 @@ static size_t take_run(const struct source *source, unsigned class, void **slots
 		taken += got;
 	} while (got == want && taken < count);
 	arena_count_requests(source->arena, class, taken);
+	thread_count_direct(source->self, taken * class_info[class].bytes, 0);
 	return taken;
 }
 

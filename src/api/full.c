@@ -54,16 +54,24 @@ static COLD void fill_freed(void *block, size_t bytes) {
 /* -- taking ---------------------------------------------------------------------------------------------------- */
 
 static void *take_cached(const struct source *source, unsigned class) {
-	if (source->cache != NULL && source->cache->arena == source->arena)
-		return cache_take(source->cache, class);
-	return source->arena == NULL ? NULL : arena_take(source->arena, class);
+	void *block = NULL;
+	if (source->cache != NULL)
+		block = cache_take(source->cache, class, source->arena);
+	else if (source->arena != NULL)
+		block = arena_take(source->arena, class);
+	if ((source->cache == NULL || source->cache != source->self) && block != NULL)
+		thread_count_direct(source->self, class_info[class].bytes, 0);
+	return block;
 }
 
 static struct span *take_large(const struct source *source, size_t size, size_t align) {
 	if (source->arena == NULL || size > SIZE_LIMIT || align > SIZE_LIMIT)
 		return NULL;
 	struct arena *arena = source->named ? source->arena : arena_for_size(source->arena, size);
-	return arena_take_large(arena, size, align);
+	struct span *span = arena_take_large(arena, size, align);
+	if (likely(span != NULL))
+		thread_count_direct(source->self, span->pages * PAGE, 0);
+	return span;
 }
 
 ALWAYS_INLINE void *take_from(const struct source *source, size_t size, size_t align) {
@@ -159,7 +167,8 @@ static struct span *large_at(const char *call, const void *ptr) {
 	return NULL;
 }
 
-static void give_cached(struct cache *cache, unsigned class, void *ptr, const char *call) {
+static void give_cached(const struct source *source, unsigned class, void *ptr, const char *call) {
+	struct cache *cache = source->cache;
 	if (class > CLASS_SMALL_LAST && ((uintptr_t)ptr & (PAGE - 1)) != 0) {
 		report(call, ptr);
 		return;
@@ -170,6 +179,8 @@ static void give_cached(struct cache *cache, unsigned class, void *ptr, const ch
 	}
 	if (fills())
 		fill_freed(ptr, class_info[class].bytes);
+	if (cache != source->self || cache == NULL)
+		thread_count_direct(source->self, 0, class_info[class].bytes);
 	if (cache != NULL)
 		cache_give(cache, class, ptr);
 	else
@@ -180,7 +191,7 @@ void full_give(const struct source *source, void *ptr, const char *call) {
 	unsigned class = map_class(ptr);
 	size_t size = class_info[class].bytes;
 	if (class != CLASS_NONE) {
-		give_cached(source->cache, class, ptr, call);
+		give_cached(source, class, ptr, call);
 	} else {
 		struct span *span = large_at(call, ptr);
 		if (unlikely(span == NULL))
@@ -189,6 +200,7 @@ void full_give(const struct source *source, void *ptr, const char *call) {
 		if (fills())
 			fill_freed(ptr, size);
 		arena_give_large(span);
+		thread_count_direct(source->self, 0, size);
 	}
 	thread_tick_free(source->self, size);
 }
@@ -256,8 +268,10 @@ void *full_realloc(void *ptr, size_t size) {
 		return NULL;
 	if (size > SIZE_LIMIT)
 		return full_fail(ENOMEM, "in rallocx(): out of memory");
-	if (full_resize(ptr, size))
+	if (full_resize(ptr, size)) {
+		thread_count_resized(full_usable(ptr), old);
 		return ptr;
+	}
 	void *block;
 	if (!lane_take(size, &block))
 		block = take(size, 1);

@@ -5,6 +5,7 @@
 #include "os/os.h"
 #include "ctl/ctl.h"
 #include "guard/guard.h"
+#include "thread/event.h"
 #include "thread/inside.h"
 
 struct lane lane = {.home = MAP_HOME_NONE};
@@ -20,8 +21,6 @@ static size_t default_budget(void) {
 
 /* Class of the largest block a thread cache takes. */
 static unsigned largest_cached(void) {
-	if (!opt.tcache)
-		return CLASS_NONE;
 	return size_class(size_min(opt.tcache_max, CACHED_MAX));
 }
 
@@ -29,6 +28,8 @@ static unsigned largest_cached(void) {
 static void prepare(bool fast) {
 	os_start();
 	guard_start();
+	event_hooks.suspend = word_suspend;
+	event_hooks.resume = word_resume;
 	options_start();
 	arena_prepare(&(struct arena_settings){
 		.limit = opt.narenas,
@@ -36,9 +37,11 @@ static void prepare(bool fast) {
 		.hint = fast ? map_open_home() : 0,
 	});
 	cache_start(&(struct cache_settings){
+		.enabled = opt.tcache,
 		.max_class = largest_cached(),
 		.budget = opt.cache_budget != 0 ? opt.cache_budget : default_budget(),
 	});
+	watch_start();
 	tick_start();
 	word_start(fast);
 	prepared = true;
