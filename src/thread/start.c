@@ -47,13 +47,20 @@ static void prepare(bool fast) {
 	prepared = true;
 }
 
+/* Options for which every call must be seen keep the lane closed. */
+static bool lane_may_open(void) {
+	return !opt.zero && opt.junk == JUNK_FALSE;
+}
+
 /* Without memory for the first arena the next call tries again. */
 static bool start(bool fast) {
 	if (!prepared)
 		prepare(fast);
 	if (!arena_make_first() || !thread_prepare_end())
 		return false;
-	lane.home = map_home;
+	fast = fast && lane_may_open();
+	if (fast)
+		lane.home = map_home;
 	memcpy(lane.class_of, class_table, sizeof class_table);
 	compiler_barrier(); /* the limit opens the lane: last */
 	lane.limit = fast ? CACHED_MAX + 1 : 0;
