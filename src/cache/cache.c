@@ -24,7 +24,7 @@
 static struct cache_settings settings;   /* [const after start] */
 static uint16_t first_most[CLASS_COUNT]; /* of new caches               [const after start] */
 static uint32_t collect_mask;            /* of visits                   [const after start] */
-static _Atomic(size_t) share;          /* bytes one thread may hold                          [atomic] */
+static _Atomic(size_t) share;            /* bytes one thread may hold                          [atomic] */
 
 /* Blocks of the class that fit into `bytes`: at least one, at most `most`. */
 static unsigned fit(unsigned class, size_t bytes, unsigned most) {
@@ -60,7 +60,8 @@ void cache_start_most(unsigned class, unsigned most) {
 
 void cache_start(const struct cache_settings *wanted) {
 	settings = *wanted;
-	size_t every = settings.collect_bytes == 0 ? COLLECT_EVERY : size_max(settings.collect_bytes / KIB, 1);
+	size_t every =
+		settings.collect_bytes == 0 ? COLLECT_EVERY : size_max(settings.collect_bytes / KIB, 1);
 	collect_mask = (UINT32_C(1) << bit_highest(size_min(every, UINT32_MAX))) - 1;
 	base_define(BASE_CACHE, sizeof(struct cache));
 	start_most();
@@ -445,7 +446,7 @@ void cache_enable(struct cache *cache, bool enabled) {
 void cache_set_max(struct cache *cache, unsigned class) {
 	bool enabled = cache_enabled(cache);
 	cache_flush(cache, true);
-	cache->max_class = (uint8_t)class;
+	cache->max_class = (uint8_t) class;
 	cache->limit = enabled ? cache->max_class : CLASS_NONE;
 }
 

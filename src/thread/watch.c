@@ -15,16 +15,16 @@
 #include "thread/event.h"
 #include "thread/inside.h"
 
-#define HOOKS            4
-#define INTERVAL_PARTS   64 /* a thread tells the process of its share of stats_interval in so many parts... */
-#define INTERVAL_PART    ((uint64_t)(4 * MIB)) /* ...or in parts of this */
+#define HOOKS          4
+#define INTERVAL_PARTS 64 /* a thread tells the process of its share of stats_interval in so many parts... */
+#define INTERVAL_PART  ((uint64_t)(4 * MIB)) /* ...or in parts of this */
 
 enum { ALLOCATED, FREED, COUNTERS };
 
 static struct {
-	_Atomic(thread_event *) call;     /* [atomic; written under threads_lock] NULL: and none behind it */
-	_Atomic(uint64_t) interval;       /* [atomic; the same] */
-	_Atomic(bool) allocations_only;   /* [atomic; the same] */
+	_Atomic(thread_event *) call;   /* [atomic; written under threads_lock] NULL: and none behind it */
+	_Atomic(uint64_t) interval;     /* [atomic; the same] */
+	_Atomic(bool) allocations_only; /* [atomic; the same] */
 } hooks[HOOKS];
 
 static uint64_t interval, interval_part; /* bytes; 0: no stats_interval   [const after start] */
@@ -43,6 +43,10 @@ static struct watch *watch_of(struct cache *front) {
 }
 
 void watch_start(void) {
+	if (opt.stats_interval >= 0) {
+		interval = (uint64_t)size_max((size_t)opt.stats_interval, 1);
+		interval_part = (uint64_t)size_max(size_min(interval / INTERVAL_PARTS, INTERVAL_PART), 1);
+	}
 	base_define(BASE_WATCH, sizeof(struct watch));
 }
 
