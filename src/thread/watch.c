@@ -43,6 +43,10 @@ static struct watch *watch_of(struct cache *front) {
 }
 
 void watch_start(void) {
+	if (opt.stats_interval >= 0) {
+		interval = (uint64_t)size_max((size_t)opt.stats_interval, 1);
+		interval_part = (uint64_t)size_max(size_min(interval / INTERVAL_PARTS, INTERVAL_PART), 1);
+	}
 	base_define(BASE_WATCH, sizeof(struct watch));
 }
 

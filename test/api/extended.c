@@ -31,7 +31,7 @@ static int make_cache(void **state) {
 	size_t size = sizeof id;
 	(void)state;
 	if (SUT(mallctl)("tcache.create", &id, &size, NULL, 0) != 0)
-		return own_cache = NONE, 0; // TEMP
+		return -1;
 	own_cache = MALLOCX_TCACHE((int)id);
 	return 0;
 }
@@ -500,7 +500,7 @@ static void misuse_rows(void **state) {
 		{bad_tcache_of_rallocx, "<ashlar>: invalid tcache id (4093)."},
 		{bad_tcache_of_dallocx, "<ashlar>: invalid tcache id (78)."},
 		{bad_tcache_of_sdallocx, "<ashlar>: invalid tcache id (79)."},
-		{bad_arena_of_mallocx, "<ashlar>: invalid arena index (4094)."},
+		{bad_arena_of_mallocx, "<ashlar>: invalid arena index (4094).\n"},
 		{bad_arena_of_rallocx, "<ashlar>: invalid arena index (3999)."},
 		{foreign_to_rallocx, "<ashlar>: rallocx("},
 		{foreign_to_dallocx, "<ashlar>: dallocx("},

@@ -37,18 +37,21 @@ static void query_of_small(void **state) {
 	void *blocks[COUNT];
 	(void)state;
 	for (int i = 0; i < COUNT; i++)
-		blocks[i] = SUT(mallocx)(1000, NONE); /* 1024: four in a page */
+		blocks[i] = SUT(mallocx)(1000, NONE);
 	struct full facts = query(blocks[0]);
-	assert_int_equal(facts.regions, 4);
-	assert_int_equal(facts.bytes, 4096);
-	assert_true(facts.free <= 4 && facts.bin_free >= facts.free);
-	assert_true(facts.bin_regions >= COUNT && facts.bin_regions % 4 == 0);
+	uint32_t regions;
+	size_t size = sizeof regions;
+	assert_int_equal(SUT(mallctl)("arenas.bin.20.nregs", &regions, &size, NULL, 0), 0);
+	assert_int_equal(facts.regions, regions);
+	assert_int_equal(facts.bytes, regions * 1024);
+	assert_true(facts.free <= regions && facts.bin_free >= facts.free);
+	assert_true(facts.bin_regions >= COUNT && facts.bin_regions % regions == 0);
 	assert_true(facts.filling == NULL || test_aligned(facts.filling, 4096));
 	size_t free_before = facts.bin_free, regions_before = facts.bin_regions;
 	SUT(dallocx)(blocks[1], NONE);
 	facts = query(blocks[0]);
 	/* either its slab has one more free, or it is gone */
-	assert_true(facts.bin_free == free_before + 1 || facts.bin_regions == regions_before - 4);
+	assert_true(facts.bin_free == free_before + 1 || facts.bin_regions == regions_before - regions);
 	SUT(dallocx)(blocks[0], NONE);
 	for (int i = 2; i < COUNT; i++)
 		SUT(dallocx)(blocks[i], NONE);
@@ -179,10 +182,11 @@ static void batches(void **state) {
 
 /* -- the hint -------------------------------------------------------------------------------------------- */
 
-enum { SIZE = 320, IN_SLAB = 64, SLABS = 200, BLOCKS = IN_SLAB * SLABS };
+enum { SIZE = 320, BLOCKS = 12800 };
 
 static size_t slabs_of(void *block) {
-	return query(block).bin_regions / IN_SLAB;
+	struct full facts = query(block);
+	return facts.bin_regions / facts.regions;
 }
 
 static void hints_lead_out(void **state) {
@@ -203,7 +207,7 @@ static void hints_lead_out(void **state) {
 		blocks[i] = NULL;
 	}
 	size_t before = slabs_of(blocks[0]), moved = 0;
-	assert_true(before >= SLABS);
+	assert_true(before * query(blocks[0]).regions >= BLOCKS);
 	for (size_t i = 0; i < BLOCKS; i += 5)
 		hints += (size_t)SUT(je_get_defrag_hint)(blocks[i]);
 	assert_true(hints > left / 4);
