@@ -68,7 +68,7 @@ EXPORT void *calloc(size_t count, size_t size) {
 
 /* realloc(ptr, 0) of a block, by zero_realloc. */
 static void *realloc_to_nothing(void *ptr) {
-	switch (opt.zero_realloc) {
+	switch (load_relaxed(&opt.zero_realloc)) {
 	case ZERO_REALLOC_ALLOC:
 		return full_realloc(ptr, 1);
 	case ZERO_REALLOC_ABORT:
