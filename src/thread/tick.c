@@ -9,8 +9,8 @@
  *
  * wake:     AWAKE --the helper goes to sleep for long--> ASLEEP --somebody frees--> AWAKE          any --stop--> LEAVE
  *
- * The helper is started only from malloc's full lane and by mallctl: free is called by the C library while it holds locks that creating a
- * thread needs. Lock: PURGE; the ticks only try it, so that one thread purges and nobody waits for it. */
+ * The helper is started only by malloc's full lane and by mallctl: free is called by the C library while it holds locks that
+XX, so that one thread purges and nobody waits for it. */
 #include "os/os.h"
 #include "ctl/ctl.h"
 #include "thread/inside.h"
@@ -97,9 +97,12 @@ static bool helper_stays(void) {
 	return load_acquire(&helper) == HELPER_RUNS && (load_relaxed(&asked_for) || opt_now(helper_thread));
 }
 
-/* Until the next run: one step where pages wait for it, longer and longer where none do. */
+/* Until the next run: one step where pages wait for it, longer and longer where none do. A LEAVE may have been meant for
+ * the helper before this one, so it only means: look again. */
 static void helper_sleep(unsigned quiet) {
 	uint64_t before = os_now();
+	if (wake_change(WAKE_LEAVE, WAKE_AWAKE))
+		return;
 	if (quiet == 0) {
 		os_wait(&wake_word, WAKE_AWAKE, step);
 	} else if (quiet <= QUIET_ROUNDS) {
@@ -142,14 +145,19 @@ static int start_helper(void) {
 	return error;
 }
 
+static void await_end(void) {
+	while (load_acquire(&helper) == HELPER_ENDS)
+		os_wait(&helper, HELPER_ENDS, SECOND);
+}
+
 /* Returns when it has done its last work. */
 static void stop_helper(void) {
 	uint32_t state = HELPER_RUNS;
-	(void)cas_acq_rel(&helper, &state, HELPER_ENDS);
-	store_release(&wake_word, WAKE_LEAVE);
-	os_wake(&wake_word, 1);
-	while ((state = load_acquire(&helper)) == HELPER_ENDS)
-		os_wait(&helper, HELPER_ENDS, SECOND);
+	if (cas_acq_rel(&helper, &state, HELPER_ENDS)) {
+		store_release(&wake_word, WAKE_LEAVE);
+		os_wake(&wake_word, 1);
+	}
+	await_end();
 }
 
 static void consider_helper(uint64_t now) {
@@ -169,6 +177,7 @@ int thread_ask_helper(bool wanted) {
 		stop_helper();
 		return 0;
 	}
+	await_end();
 	int error = start_helper();
 	if (error == 0) {
 		store_relaxed(&forbidden, false);
