@@ -4,7 +4,7 @@
 #include <string.h>
 #include "arena/arena.h"
 #include "thread/event.h"
-#include "arena/slab.h"
+#include "arena/inside.h"
 
 /* How far ahead the flush asks for span records. */
 #define PREFETCH 6
@@ -243,6 +243,13 @@ void bin_reset(struct bin *bin) {
 	bin->last = NULL;
 	lock_drop(&bin->lock);
 	give_slabs(&emptied);
+}
+
+void bin_forget(struct bin *bin) {
+	lock_take(&bin->lock);
+	bin->filled = bin->flushed = bin->fills = bin->flushes = 0;
+	bin->requests = bin->created = bin->reused = 0;
+	lock_drop(&bin->lock);
 }
 
 void bin_audit(struct bin *bin, unsigned class) {
