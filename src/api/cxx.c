@@ -5,6 +5,7 @@
  * pass through. */
 #include "api/api.h"
 #include "api/fast.h"
+#include "ctl/ctl.h"
 #include "guard/guard.h"
 #include "os/os.h"
 
@@ -55,6 +56,16 @@ static handler *current_handler(void) {
 	return get == NULL ? NULL : get();
 }
 
+/* Where memory never runs out, by the program's own word, nobody is asked for more. */
+static void end_infallible(size_t size) {
+	if (!opt_now(experimental_infallible_new))
+		return;
+	guard_message("<ashlar>: Allocation of size %zu failed.  opt.experimental_infallible_new is true. "
+	              "Aborting.\n",
+	              size);
+	os_abort();
+}
+
 /* Throws bad_alloc. */
 _Noreturn static COLD void fail(size_t size) {
 	thrower *function = throw_bad_alloc;
@@ -88,6 +99,7 @@ static void *ask_handler(size_t size, size_t align) {
 }
 
 static COLD void *new_failed(size_t size, size_t align) {
+	end_infallible(size);
 	void *block = ask_handler(size, align);
 	if (block == NULL)
 		fail(size);
@@ -98,6 +110,7 @@ static COLD void *new_failed(size_t size, size_t align) {
  * runtime is linked statically it has no other operator than ours: there an exception of the handler goes on
  * to the caller. */
 static COLD void *nothrow_failed(size_t size, size_t align, const void *tag, const char *name) {
+	end_infallible(size);
 	void *found = current_handler() == NULL ? NULL : find_in_runtime(name);
 	if (found == NULL)
 		return ask_handler(size, align);

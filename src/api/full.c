@@ -8,7 +8,7 @@
 #include "api/fast.h"
 
 void *full_fail(int error, const char *what) {
-	if (opt.xmalloc) {
+	if (opt_now(xmalloc)) {
 		guard_message("<ashlar>: Error %s\n", what);
 		os_abort();
 	}
@@ -93,7 +93,7 @@ void *full_calloc(size_t count, size_t size) {
 	struct cache *cache = enter();
 	struct span *span = take_large(cache, total, PAGE);
 	if (span != NULL)
-		page_zero(span, span->pages * PAGE, opt.calloc_madvise_threshold);
+		page_zero(span, span->pages * PAGE, opt_now(calloc_madvise_threshold));
 	thread_tick_malloc(cache, total);
 	return span == NULL ? full_fail(ENOMEM, "in calloc(): out of memory") : (void *)span->base;
 }

@@ -174,7 +174,7 @@ static int take_value(const struct ctl_name *row, const size_t *index, const str
 	if (call->new_size != size_of(row->type))
 		return EINVAL;
 	memcpy(&value, call->new, call->new_size);
-	return row->write(index, &value);
+	return row->field != NULL ? ctl_write_option(row->field, &value) : row->write(index, &value);
 }
 
 static int write_only(const struct ctl_name *row, const size_t *index, const struct ctl_call *call) {

@@ -1,11 +1,7 @@
 /* names.c - the table of mallctl names, and what stands behind the few at its top. */
 #include "ctl/names.h"
 #include "arena/arena.h"
-#include "thread/thread.h"
 #include "version.h"
-
-#include <errno.h>
-#include <string.h>
 
 #define INTERFACE_VERSION "5.3.1-0-g" ASHLAR_BUILD_GIT_ID
 
@@ -20,20 +16,31 @@ WRITER(epoch) {
 	return 0;
 }
 
-SIMPLE(background_thread, as_bool, thread_helper_runs())
-WRITER(background_thread) {
-	UNUSED(index);
-	return value->as_bool == thread_helper_runs() ? 0 : EPERM;
-}
-
 /* -- the table ------------------------------------------------------------------------------------------- */
 
 #define TYPE_BOOL     CTL_BOOL
 #define TYPE_UNSIGNED CTL_UNSIGNED
 #define TYPE_SIZE     CTL_SIZE
 #define TYPE_SSIZE    CTL_SSIZE
+#define TYPE_UINT64   CTL_UINT64
+#define TYPE_INT64    CTL_INT64
+#define TYPE_RATIO    CTL_UINT32
 #define TYPE_CHOICE   CTL_TEXT
 #define TYPE_LETTERS  CTL_TEXT
+#define TYPE_TEXT     CTL_TEXT
+#define TYPE_RANGES   CTL_NOTHING
+
+/* Options that can change have a name of their own beside opt.<name>; silent ones have neither. */
+#define OPT_ROW(name_, type_, text) \
+	{.name = "opt." #name_, .type = (type_), .access = CTL_READ, .field = &opt.name_, .sentence = (text)},
+#define OWN_ROW(name_, type_, text) \
+	{.name = #name_, .type = (type_), .access = CTL_READ_WRITE, .field = &opt.name_, .sentence = (text)},
+#define OPT_ROW_START(...) OPT_ROW(__VA_ARGS__)
+#define OPT_ROW_LIVE(...)  OPT_ROW(__VA_ARGS__)
+#define OPT_ROW_SILENT(...)
+#define OWN_ROW_START(...)
+#define OWN_ROW_LIVE(...) OWN_ROW(__VA_ARGS__)
+#define OWN_ROW_SILENT(...)
 
 static const struct ctl_name table[] = {
 #define ROW(name_, type_, access_, ...) \
@@ -53,13 +60,13 @@ static const struct ctl_name table[] = {
 #define RAW(name, type, function, text) \
 	ROW(name, type, CTL_RAW, .raw = ctl_call_##function, .sentence = (text))
 #include "ctl/names.def"
-#define OPTION(name_, type_, initial, lowest, highest, outside, writable, text) \
-	{.name = "opt." #name_, \
-	 .type = TYPE_##type_, \
-	 .access = CTL_READ, \
-	 .field = &opt.name_, \
-	 .sentence = (text)},
-#define ALIAS(name, target, highest, sentence)
+#define ALIAS(name, kind, target, highest, sentence)
+#define OPTION(name, type, initial, lowest, highest, outside, writable, effect, sentence) \
+	OPT_ROW_##writable(name, TYPE_##type, sentence)
+#include "ctl/options.def"
+#undef OPTION
+#define OPTION(name, type, initial, lowest, highest, outside, writable, effect, sentence) \
+	OWN_ROW_##writable(name, TYPE_##type, sentence)
 #include "ctl/options.def"
 };
 
@@ -91,31 +98,43 @@ bool ctl_index_valid(const char *kind, size_t index) {
 }
 
 union ctl_value ctl_read_option(const void *field) {
-	const struct option *option = option_at(0);
-	while (option->value != field || option->alias)
-		option++;
+	const struct option *option = option_of(field);
 	union ctl_value value = {0};
-	unsigned word = 0;
 	switch (option->type) {
-	case OPTION_BOOL:
-		value.as_bool = *(const bool *)field;
+	case OPTION_IS_BOOL:
+		value.as_bool = load_relaxed((const _Atomic(bool) *)field);
 		break;
-	case OPTION_UNSIGNED:
-		value.as_unsigned = *(const unsigned *)field;
+	case OPTION_IS_UNSIGNED:
+	case OPTION_IS_RATIO:
+		value.as_unsigned = load_relaxed((const _Atomic(unsigned) *)field);
 		break;
-	case OPTION_SIZE:
-		value.as_size = *(const size_t *)field;
+	case OPTION_IS_CHOICE:
+		value.as_text = option->words[load_relaxed((const _Atomic(unsigned) *)field)];
 		break;
-	case OPTION_SSIZE:
-		value.as_ssize = *(const ssize_t *)field;
-		break;
-	case OPTION_CHOICE:
-		memcpy(&word, field, sizeof word);
-		value.as_text = option->words[word];
-		break;
-	case OPTION_LETTERS_OF:
+	case OPTION_IS_LETTERS:
 		value.as_text = ((const struct option_letters *)field)->text;
 		break;
+	case OPTION_IS_TEXT:
+		value.as_text = ((const struct option_text *)field)->text;
+		break;
+	case OPTION_IS_RANGES:
+		break;
+	default:
+		value.as_uint64 = load_relaxed((const _Atomic(uint64_t) *)field);
 	}
 	return value;
+}
+
+int ctl_write_option(const void *field, const union ctl_value *value) {
+	const struct option *option = option_of(field);
+	switch (option->type) {
+	case OPTION_IS_BOOL:
+		return option_change(option, value->as_bool);
+	case OPTION_IS_UNSIGNED:
+		return option_change(option, value->as_unsigned);
+	case OPTION_IS_CHOICE:
+		return option_change_word(option, value->as_text);
+	default:
+		return option_change(option, value->as_uint64);
+	}
 }

@@ -2,7 +2,8 @@
  *
  * names.def has one row a name; the functions it mentions are declared here from it, and live in
  *
- *   names.c         the table itself, version, epoch, config
+ *   names.c         the table itself, version, epoch
+ *   names_config.c  config.*, opt.malloc_conf.*, the helper thread
  *   names_thread.c  thread.*, tcache.*           names_arena.c  arena.*, arenas.*
  *   names_stats.c   stats.*                      names_prof.c   prof.* and the hooks of profiling
  */
@@ -64,7 +65,7 @@ struct ctl_name {
 	ctl_reader *read;
 	ctl_writer *write;
 	ctl_raw *raw;
-	const void *field; /* of an option; read is NULL */
+	const void *field; /* of an option; read and write are NULL */
 	const char *sentence;
 };
 unsigned ctl_name_count(void);
@@ -73,8 +74,9 @@ const struct ctl_name *ctl_name_at(unsigned row);
 /* Is this an index that may stand for `kind`, "<arena>" and so on? */
 bool ctl_index_valid(const char *kind, size_t index);
 
-/* The value of an option by its field in opt. */
+/* The value of an option by its field in opt / a new one for a LIVE option: 0 or EINVAL. */
 union ctl_value ctl_read_option(const void *field);
+int ctl_write_option(const void *field, const union ctl_value *value);
 
 /* For RAW rows. Is the old value asked for? / Copies it out if so: 0, or EINVAL when the caller expects another size; it
  * then gets what fits. / True when the caller asks for an old value of exactly `size` bytes; else *old_size is 0 now. */

@@ -1,5 +1,5 @@
 /* options.c - from the five sources to `opt`. */
-#include "ctl/options.h"
+#include "ctl/option_values.h"
 #include "api/api.h"
 #include "guard/guard.h"
 #include "os/os.h"
@@ -14,60 +14,53 @@
 #define NEAR      3 /* more mistakes in a key, and it is not taken for a misspelt one */
 #define KEY_MAX   48
 
-static const char *const zero_realloc_words[] = {"alloc", "free", "abort", NULL};
-
 /* -- the table ------------------------------------------------------------------------------------------- */
 
-#define INIT_BOOL(value)     (value)
-#define INIT_UNSIGNED(value) (value)
-#define INIT_SIZE(value)     (value)
-#define INIT_SSIZE(value)    (value)
-#define INIT_CHOICE(value)   (value)
-#define INIT_LETTERS(value) \
-	{ \
-		{ value } \
-	}
-
-#define TYPE_LETTERS  OPTION_LETTERS_OF
-#define TYPE_BOOL     OPTION_BOOL
-#define TYPE_UNSIGNED OPTION_UNSIGNED
-#define TYPE_SIZE     OPTION_SIZE
-#define TYPE_SSIZE    OPTION_SSIZE
-#define TYPE_CHOICE   OPTION_CHOICE
+static const char *const dss_words[] = {"disabled", "primary", "secondary", NULL};
+static const char *const percpu_arena_words[] = {"percpu", "phycpu", "disabled", NULL};
+static const char *const thp_words[] = {"default", "always", "never", NULL, "not supported"}; /* read only */
+static const char *const metadata_thp_words[] = {"disabled", "auto", "always", NULL};
+static const char *const zero_realloc_words[] = {"alloc", "free", "abort", NULL};
+static const char *const junk_words[] = {"false", "true", "alloc", "free", NULL};
+static const char *const hpa_hugify_style_words[] = {"auto", "none", "eager", "lazy", NULL};
+static const char *const prof_time_resolution_words[] = {"default", "high", NULL};
 
 #define WORDS_BOOL(name)     NULL
 #define WORDS_UNSIGNED(name) NULL
 #define WORDS_SIZE(name)     NULL
 #define WORDS_SSIZE(name)    NULL
+#define WORDS_UINT64(name)   NULL
+#define WORDS_INT64(name)    NULL
+#define WORDS_RATIO(name)    NULL
 #define WORDS_LETTERS(name)  NULL
+#define WORDS_TEXT(name)     NULL
+#define WORDS_RANGES(name)   NULL
 #define WORDS_CHOICE(name)   name##_words
 
-static const struct options defaults = {
-#define OPTION(name, type, initial, ...) .name = INIT_##type(initial),
-#define ALIAS(name, target, highest, sentence)
-#include "ctl/options.def"
-#undef OPTION
-#undef ALIAS
-};
-
-struct options opt = {
-#define OPTION(name, type, initial, ...) .name = INIT_##type(initial),
-#define ALIAS(name, target, highest, sentence)
-#include "ctl/options.def"
-#undef OPTION
-#undef ALIAS
-};
-
 static const struct option table[] = {
-#define OPTION(name, type, initial, lowest, highest, outside, writable, sentence) \
-	{#name,  sentence, #initial,           &opt.name, TYPE_##type, OPTION_##outside, \
-	 lowest, highest,  WORDS_##type(name), false},
-#define ALIAS(name, target, highest, sentence) \
-	{#name, sentence, "", &opt.target, OPTION_SIZE, OPTION_CLIP, 0, highest, NULL, true},
+#define OPTION(name, type, initial, lowest, highest, outside, writable, effect, sentence) \
+	{#name, \
+	 sentence, \
+	 #initial, \
+	 &opt.name, \
+	 OPTION_IS_##type, \
+	 OPTION_##outside, \
+	 OPTION_##writable, \
+	 OPTION_##effect, \
+	 OPTION_PLAIN, \
+	 lowest, \
+	 highest, \
+	 WORDS_##type(name)},
+#define ALIAS(name, kind, target, highest, sentence) \
+	{#name,       sentence,      "",           &opt.target,   OPTION_IS_SIZE, \
+	 OPTION_CLIP, OPTION_SILENT, OPTION_WORKS, OPTION_##kind, 0, \
+	 highest,     NULL},
 #include "ctl/options.def"
 #undef OPTION
 #undef ALIAS
 };
+
+static bool was_set[COUNT_OF(table)]; /* a source named it                  [const after start] */
 
 unsigned option_count(void) {
 	return COUNT_OF(table);
@@ -75,6 +68,17 @@ unsigned option_count(void) {
 
 const struct option *option_at(unsigned index) {
 	return &table[index];
+}
+
+const struct option *option_of(const void *field) {
+	const struct option *option = table;
+	while (option->value != field || option->alias != OPTION_PLAIN)
+		option++;
+	return option;
+}
+
+bool option_was_set(const void *field) {
+	return was_set[option_of(field) - table];
 }
 
 /* -- near misses ----------------------------------------------------------------------------------------- */
@@ -118,149 +122,10 @@ const char *option_nearest(const char *key, size_t length) {
 	return nearest;
 }
 
-/* -- values ---------------------------------------------------------------------------------------------- */
-
-enum verdict { GOOD, INVALID, OUT_OF_RANGE };
-
-/* A piece of a source; not terminated. */
-struct piece {
-	const char *text;
-	size_t length;
-};
-
-static bool piece_is(struct piece piece, const char *word) {
-	return strlen(word) == piece.length && memcmp(piece.text, word, piece.length) == 0;
-}
-
-static unsigned digit_of(char c) {
-	if (c >= '0' && c <= '9')
-		return (unsigned)(c - '0');
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 99;
-}
-
-/* Digits in C's three bases, all of `piece`. */
-static bool parse_digits(struct piece piece, uint64_t *out) {
-	unsigned base = 10;
-	size_t i = 0;
-	if (piece.length > 1 && piece.text[0] == '0') {
-		base = (piece.text[1] | 0x20) == 'x' ? 16 : 8;
-		i = base == 16 ? 2 : 1;
-	}
-	if (i == piece.length)
-		return false;
-	for (*out = 0; i < piece.length; i++) {
-		unsigned digit = digit_of(piece.text[i]);
-		if (digit >= base || __builtin_mul_overflow(*out, base, out) ||
-		    __builtin_add_overflow(*out, digit, out))
-			return false;
-	}
-	return true;
-}
-
-/* Blanks, a sign, digits. */
-static bool parse_number(struct piece piece, bool *negative, uint64_t *out) {
-	while (piece.length > 0 && (*piece.text == ' ' || (*piece.text >= '\t' && *piece.text <= '\r'))) {
-		piece.text++;
-		piece.length--;
-	}
-	*negative = piece.length > 0 && *piece.text == '-';
-	if (*negative || (piece.length > 0 && *piece.text == '+')) {
-		piece.text++;
-		piece.length--;
-	}
-	return parse_digits(piece, out);
-}
-
-static enum verdict set_signed(const struct option *option, struct piece value) {
-	bool negative;
-	uint64_t magnitude;
-	if (!parse_number(value, &negative, &magnitude))
-		return INVALID;
-	if (magnitude > INT64_MAX)
-		return OUT_OF_RANGE;
-	int64_t number = negative ? -(int64_t)magnitude : (int64_t)magnitude;
-	if (number < option->lowest || (number > 0 && (uint64_t)number > option->highest))
-		return OUT_OF_RANGE;
-	*(ssize_t *)option->value = (ssize_t)number;
-	return GOOD;
-}
-
-static enum verdict set_unsigned(const struct option *option, struct piece value) {
-	bool negative;
-	uint64_t number, lowest = (uint64_t)option->lowest;
-	if (option->type == OPTION_UNSIGNED && piece_is(value, "default")) {
-		*(unsigned *)option->value = 0;
-		return GOOD;
-	}
-	if (!parse_number(value, &negative, &number))
-		return INVALID;
-	if (negative) /* as C converts it */
-		number = 0 - number;
-	if ((number < lowest || number > option->highest) && option->outside == OPTION_ERROR)
-		return OUT_OF_RANGE;
-	number = number < lowest ? lowest : number > option->highest ? option->highest : number;
-	if (option->alias)
-		number = (uint64_t)1 << number;
-	if (option->type == OPTION_UNSIGNED)
-		*(unsigned *)option->value = (unsigned)number;
-	else
-		*(size_t *)option->value = (size_t)number;
-	return GOOD;
-}
-
-static enum verdict set_bool(const struct option *option, struct piece value) {
-	bool wanted = piece_is(value, "true");
-	if (!wanted && !piece_is(value, "false"))
-		return INVALID;
-	*(bool *)option->value = wanted;
-	return GOOD;
-}
-
-static enum verdict set_choice(const struct option *option, struct piece value) {
-	for (unsigned i = 0; option->words[i] != NULL; i++) {
-		if (piece_is(value, option->words[i])) {
-			memcpy(option->value, &i, sizeof i); /* an enum */
-			return GOOD;
-		}
-	}
-	return INVALID;
-}
-
-/* Letters that mean nothing are dropped, and those that are there already. */
-static enum verdict set_letters(const struct option *option, struct piece value) {
-	char *letters = ((struct option_letters *)option->value)->text;
-	size_t used = strlen(letters);
-	for (size_t i = 0; i < value.length; i++) {
-		char letter = value.text[i];
-		if (letter == 0 || strchr(OPTION_LETTERS, letter) == NULL || strchr(letters, letter) != NULL)
-			continue;
-		letters[used++] = letter;
-		letters[used] = 0;
-	}
-	return GOOD;
-}
-
-static enum verdict set_value(const struct option *option, struct piece value) {
-	switch (option->type) {
-	case OPTION_BOOL:
-		return set_bool(option, value);
-	case OPTION_UNSIGNED:
-	case OPTION_SIZE:
-		return set_unsigned(option, value);
-	case OPTION_SSIZE:
-		return set_signed(option, value);
-	case OPTION_CHOICE:
-		return set_choice(option, value);
-	case OPTION_LETTERS_OF:
-		return set_letters(option, value);
-	}
-	return INVALID;
-}
-
 /* -- one source ------------------------------------------------------------------------------------------ */
 
-/* The first pass looks for confirm_conf only and is silent, so that it counts for all sources. */
+/* The first pass looks for confirm_conf only, so that it counts for all sources. It names pairs of broken form, as the
+ * second does again, but not values: those may be right by then. */
 struct reading {
 	bool first_pass;
 	bool wrong; /* something that counts as an error was seen so far */
@@ -276,11 +141,30 @@ static bool is_experiment(struct piece key) {
 	return key.length >= sizeof prefix - 1 && memcmp(key.text, prefix, sizeof prefix - 1) == 0;
 }
 
+/* Options that jemalloc once had: named, but nobody's program ends for them. */
+static bool is_removed(struct piece key) {
+	return piece_is(key, "hpa_sec_bytes_after_flush") || piece_is(key, "hpa_sec_batch_fill_extra");
+}
+
 static void refuse_key(struct reading *reading, struct piece key, struct piece value) {
 	complain("Invalid conf pair", key, value);
+	if (is_removed(key))
+		return;
 	const char *nearest = option_nearest(key.text, key.length);
 	if (nearest != NULL)
 		guard_message("<ashlar>: Did you mean %s?\n", nearest);
+	reading->wrong |= !is_experiment(key);
+}
+
+static void refuse_value(struct reading *reading, const struct option *option, enum verdict verdict,
+                         struct piece value) {
+	struct piece key = {option->name, strlen(option->name)};
+	if (option->type == OPTION_IS_RANGES)
+		guard_message("<ashlar>: Invalid settings for %s: %s:%.*s\n", option->name, option->name,
+		              (int)value.length, value.text);
+	else
+		complain(verdict == VALUE_INVALID ? "Invalid conf value" : "Out-of-range conf value", key,
+		         value);
 	reading->wrong |= !is_experiment(key);
 }
 
@@ -290,20 +174,21 @@ static void take_pair(struct reading *reading, struct piece key, struct piece va
 		option++;
 	if (reading->first_pass) {
 		if (option < table + COUNT_OF(table) && option->value == &opt.confirm_conf)
-			(void)set_value(option, value);
+			(void)option_set(option, value);
 		return;
 	}
 	if (option == table + COUNT_OF(table)) {
 		refuse_key(reading, key, value);
 		return;
 	}
-	enum verdict verdict = set_value(option, value);
-	if (verdict != GOOD) {
-		complain(verdict == INVALID ? "Invalid conf value" : "Out-of-range conf value", key, value);
-		reading->wrong = true;
-	} else if (opt.confirm_conf) {
-		complain("-- Set conf value", key, value);
+	enum verdict verdict = option_set(option, value);
+	if (verdict != VALUE_GOOD) {
+		refuse_value(reading, option, verdict, value);
+		return;
 	}
+	was_set[option_of(option->value) - table] = true;
+	if (opt.confirm_conf)
+		complain("-- Set conf value", key, value);
 }
 
 static bool is_key_character(char c) {
@@ -312,8 +197,6 @@ static bool is_key_character(char c) {
 
 /* Gives up the rest of the source. The excerpt is what was read of the offending pair. */
 static void give_up(struct reading *reading, const char *what, struct piece excerpt) {
-	if (reading->first_pass)
-		return;
 	guard_message("<ashlar>: %s -- %.*s\n", what, (int)excerpt.length, excerpt.text);
 	reading->wrong = true;
 }
@@ -368,7 +251,8 @@ static const char *const source_names[OPTION_SOURCES] = {
 
 void options_read(const char *const texts[OPTION_SOURCES]) {
 	struct reading reading = {.first_pass = true};
-	opt = defaults;
+	opt = option_defaults;
+	memset(was_set, 0, sizeof was_set);
 	for (int i = 0; i < OPTION_SOURCES; i++)
 		read_source(&reading, texts[i]);
 	reading.first_pass = false;
@@ -380,24 +264,72 @@ void options_read(const char *const texts[OPTION_SOURCES]) {
 	}
 }
 
+/* -- what depends on the machine and on other options ------------------------------------------------------ */
+
 /* Arena numbers are part of the flag word of mallocx, which leaves room for so many. */
 #define NARENAS_LIMIT 4094u
 
 static void settle_narenas(void) {
-	if (opt.narenas == 0)
-		opt.narenas = os.cpus > 1 ? (unsigned)size_min((size_t)os.cpus * 4, NARENAS_LIMIT) : 1;
+	if (opt.narenas == 0) {
+		uint64_t count = (uint64_t)os.cpus * opt.narenas_ratio / RATIO_ONE;
+		opt.narenas = os.cpus > 1 && count > 1 ? (unsigned)size_min(count, NARENAS_LIMIT) : 1;
+	}
 	if (opt.narenas > NARENAS_LIMIT) {
 		guard_message("<ashlar>: Reducing narenas to limit (%u)\n", NARENAS_LIMIT);
 		opt.narenas = NARENAS_LIMIT;
 	}
 }
 
+static void settle_profiling(void) {
+	if (opt.prof_leak_error && !opt.prof_final) {
+		guard_message("<ashlar>: prof_leak_error is set w/o prof_final.\n");
+		if (opt.abort_conf)
+			os_abort();
+	}
+	if (opt.prof || opt.prof_leak || opt.prof_leak_error)
+		guard_message("<ashlar>: this version does not profile: opt.prof is false\n");
+	opt.prof_leak |= opt.prof_leak_error;
+	opt.prof = false;
+}
+
+static void settle_huge_pages(void) {
+	if (os.thp == OS_THP_UNKNOWN)
+		opt.thp = THP_NOT_SUPPORTED;
+	if (opt.hpa_hugify_style == HPA_HUGIFY_STYLE_AUTO)
+		opt.hpa_hugify_style =
+			os.thp == OS_THP_MADVISE ? HPA_HUGIFY_STYLE_LAZY : HPA_HUGIFY_STYLE_NONE;
+}
+
+#define OVERSIZE_LEAST  LARGE_MIN /* a smaller threshold switches the arena of large blocks off */
+#define THREADS_DEFAULT 4
+#define UAF_ALIGN_LEAST 12
+
+static void settle(void) {
+	settle_narenas();
+	settle_profiling();
+	settle_huge_pages();
+	if (opt.oversize_threshold < OVERSIZE_LEAST)
+		opt.oversize_threshold = 0;
+	if (opt.max_background_threads > OPTION_THREADS_LIMIT)
+		opt.max_background_threads = THREADS_DEFAULT;
+	if (opt.lg_san_uaf_align >= 0 && opt.lg_san_uaf_align < UAF_ALIGN_LEAST)
+		opt.lg_san_uaf_align = UAF_ALIGN_LEAST;
+	opt.debug_double_free_max_scan = 0;
+}
+
+static const char *sources[OPTION_SOURCES]; /* [const after start] */
+
+const char *option_source(enum option_source source) {
+	return sources[source];
+}
+
 void options_start(void) {
 	static char link[PATH_MAX];
-	const char *texts[OPTION_SOURCES] = {ASHLAR_CONF, malloc_conf, NULL, os_env("MALLOC_CONF"),
-	                                     malloc_conf_2_conf_harder};
-	if (os_read_link(LINK_PATH, link, sizeof link))
-		texts[2] = link;
-	options_read(texts);
-	settle_narenas();
+	sources[SOURCE_BUILD] = ASHLAR_CONF;
+	sources[SOURCE_VARIABLE] = malloc_conf;
+	sources[SOURCE_LINK] = os_read_link(LINK_PATH, link, sizeof link) ? link : NULL;
+	sources[SOURCE_ENVIRONMENT] = os_env("MALLOC_CONF");
+	sources[SOURCE_HARDER] = malloc_conf_2_conf_harder;
+	options_read(sources);
+	settle();
 }

@@ -13,6 +13,8 @@ void guard_start(void);
  * program set that, else by one write to stderr. Formats are those of text_add (util/format.h); what exceeds
  * 4 KiB is cut off. */
 void guard_message(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same of something that went wrong while the program runs; does not return where the option abort is set. */
+void guard_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same of a text that is not a format. */
 void guard_write(const char *text);
 

@@ -6,6 +6,7 @@
 #include "guard/guard.h"
 #include "api/api.h"
 #include "arena/arena.h"
+#include "ctl/ctl.h"
 #include "os/os.h"
 #include "thread/event.h"
 
@@ -23,16 +24,29 @@ void guard_write(const char *text) {
 	os_write(STDERR, text, length);
 }
 
-void guard_message(const char *format, ...) {
+static void write_list(const char *format, va_list args) {
 	char buffer[MESSAGE_SIZE];
 	struct text text = text_over(buffer, sizeof buffer);
-	va_list args;
-	va_start(args, format);
 	text_add_list(&text, format, args);
-	va_end(args);
 	if (text.cut)
 		buffer[text.used - 1] = '\n';
 	guard_write(buffer);
+}
+
+void guard_message(const char *format, ...) {
+	va_list args;
+	va_start(args, format);
+	write_list(format, args);
+	va_end(args);
+}
+
+void guard_warn(const char *format, ...) {
+	va_list args;
+	va_start(args, format);
+	write_list(format, args);
+	va_end(args);
+	if (opt_now(abort))
+		os_abort();
 }
 
 /* -- where is this address? ------------------------------------------------------------------------------ */

@@ -38,7 +38,7 @@ static bool read_all(const char *const texts[OPTION_SOURCES]) {
 }
 
 static void check_number(const struct option *option, uint64_t number) {
-	if (option->type == OPTION_UNSIGNED && number == 0)
+	if (option->type == OPTION_IS_UNSIGNED && number == 0)
 		return; /* the word `default` */
 	CHECK(number >= (uint64_t)option->lowest && number <= option->highest);
 }
@@ -61,26 +61,26 @@ static void check_value(const struct option *option) {
 	unsigned char byte;
 	ssize_t number;
 	switch (option->type) {
-	case OPTION_BOOL:
+	case OPTION_IS_BOOL:
 		memcpy(&byte, option->value, 1);
 		CHECK(byte <= 1);
 		break;
-	case OPTION_UNSIGNED:
+	case OPTION_IS_UNSIGNED:
 		check_number(option, *(const unsigned *)option->value);
 		break;
-	case OPTION_SIZE:
+	case OPTION_IS_SIZE:
 		if (!option->alias)
 			check_number(option, *(const size_t *)option->value);
 		break;
-	case OPTION_SSIZE:
+	case OPTION_IS_SSIZE:
 		number = *(const ssize_t *)option->value;
 		CHECK(number >= option->lowest);
 		CHECK(number < 0 || (uint64_t)number <= option->highest);
 		break;
-	case OPTION_CHOICE:
+	case OPTION_IS_CHOICE:
 		check_choice(option);
 		break;
-	case OPTION_LETTERS_OF:
+	case OPTION_IS_LETTERS:
 		check_letters(option->value);
 		break;
 	}
@@ -88,9 +88,9 @@ static void check_value(const struct option *option) {
 
 static size_t value_size(const struct option *option) {
 	static const size_t sizes[] = {
-		[OPTION_BOOL] = sizeof(bool),   [OPTION_UNSIGNED] = sizeof(unsigned),
-		[OPTION_SIZE] = sizeof(size_t), [OPTION_SSIZE] = sizeof(ssize_t),
-		[OPTION_CHOICE] = sizeof(int),  [OPTION_LETTERS_OF] = sizeof(struct option_letters),
+		[OPTION_IS_BOOL] = sizeof(bool),   [OPTION_IS_UNSIGNED] = sizeof(unsigned),
+		[OPTION_IS_SIZE] = sizeof(size_t), [OPTION_IS_SSIZE] = sizeof(ssize_t),
+		[OPTION_IS_CHOICE] = sizeof(int),  [OPTION_IS_LETTERS] = sizeof(struct option_letters),
 	};
 	return sizes[option->type];
 }
@@ -103,7 +103,7 @@ static const void *value_in(const struct option *option, const struct options *c
 static void check_same(const struct options *before) {
 	for (unsigned i = 0; i < option_count(); i++) {
 		const struct option *option = option_at(i);
-		if (option->type != OPTION_LETTERS_OF)
+		if (option->type != OPTION_IS_LETTERS)
 			CHECK(memcmp(option->value, value_in(option, before), value_size(option)) == 0);
 		else
 			CHECK(strcmp(option->value, value_in(option, before)) == 0);
