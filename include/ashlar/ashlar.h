@@ -118,8 +118,40 @@ ASHLAR_BLOCK void *ASHLAR_NAME(pvalloc)(size_t size) ASHLAR_NOTHROW;
  * [A]. */
 ASHLAR_PUBLIC size_t ASHLAR_NAME(malloc_usable_size)(void *ptr) ASHLAR_NOTHROW;
 
-/* Usable size that a request for `size` bytes gives. 0 when no block can be that large. Of `flags` only the
- * alignment counts: log2 of it in the low six bits (MALLOCX_LG_ALIGN of jemalloc/jemalloc.h). [J] */
+/* -- with flags ------------------------------------------------------------------------------------------ */
+
+/* jemalloc's extended calls. `flags` is 0 or an or of [J]
+ *   MALLOCX_LG_ALIGN(n), MALLOCX_ALIGN(a)   the block begins at a multiple of 2^n bytes, of a (a power of two)
+ *   MALLOCX_ZERO                            what is allocated reads as zero, to the end of the usable size
+ *   MALLOCX_TCACHE(id), MALLOCX_TCACHE_NONE from and to that cache (mallctl "tcache.create"); past all caches
+ *   MALLOCX_ARENA(i)                        from that arena. Blocks in the cache are taken first: use it together
+ *                                           with one of the two above when it has to be that arena
+ * Size 0 is a block of the smallest size. A cache or arena that does not exist is reported in one line, and the
+ * program aborted [A]. */
+
+/* A block. NULL, ENOMEM, when there is no memory or the size is out of reach. */
+ASHLAR_BLOCK void *ASHLAR_NAME(mallocx)(size_t size, int flags) ASHLAR_NOTHROW ASHLAR_ATTR((alloc_size(1)));
+
+/* A block of `size` bytes with the contents of `ptr` up to the smaller size; `ptr` is freed, or is the result. It also
+ * moves when it has not the alignment asked for. MALLOCX_ZERO: what lies behind the old usable size is zero. NULL,
+ * ENOMEM, on failure: `ptr` stays as it was. ptr NULL: mallocx(size, flags) [A]. */
+ASHLAR_PUBLIC void *ASHLAR_NAME(rallocx)(void *ptr, size_t size, int flags) ASHLAR_NOTHROW
+	ASHLAR_ATTR((alloc_size(2)));
+
+/* Resizes a block where it lies, to size + extra bytes if possible, else to as much more than `size` as is; what would
+ * exceed the largest size is cut off `extra`. Returns the usable size after that, which is the one before if
+ * nothing could be done, the size is out of reach, or the block has not the alignment in `flags`. 0 for NULL [A]. */
+ASHLAR_PUBLIC size_t ASHLAR_NAME(xallocx)(void *ptr, size_t size, size_t extra, int flags) ASHLAR_NOTHROW;
+
+/* Usable size of a block; 0 for NULL [A]. Flags have no meaning. */
+ASHLAR_PUBLIC size_t ASHLAR_NAME(sallocx)(const void *ptr, int flags) ASHLAR_NOTHROW ASHLAR_ATTR((pure));
+
+/* Frees a block; of the flags only the cache counts. NULL does nothing [A]. errno is kept. */
+ASHLAR_PUBLIC void ASHLAR_NAME(dallocx)(void *ptr, int flags) ASHLAR_NOTHROW;
+/* The same for callers who know the size: between what was asked for and nallocx of that. */
+ASHLAR_PUBLIC void ASHLAR_NAME(sdallocx)(void *ptr, size_t size, int flags) ASHLAR_NOTHROW;
+
+/* Usable size that mallocx(size, flags) gives. 0 when no block can be that large. */
 ASHLAR_PUBLIC size_t ASHLAR_NAME(nallocx)(size_t size, int flags) ASHLAR_NOTHROW ASHLAR_ATTR((pure));
 
 /* -- the heap -------------------------------------------------------------------------------------------- */

@@ -32,10 +32,15 @@
 #define LG_SIZEOF_PTR 2
 #endif
 
-/* The flags of nallocx: an alignment, by its logarithm or by itself (a power of two). */
+/* Flags of the extended calls: an alignment, by its logarithm or by itself (a power of two)... */
 #define MALLOCX_LG_ALIGN(la) ((int)(la))
 #define MALLOCX_ALIGN(a) \
 	((int)(((size_t)(a) < (size_t)INT_MAX) ? ffs((int)(a)) : ffs((int)(((size_t)(a)) >> 32)) + 32) - 1)
+/* ...zeroed memory, a cache made by mallctl "tcache.create", none at all, an arena. */
+#define MALLOCX_ZERO        ((int)0x40)
+#define MALLOCX_TCACHE(tc)  ((int)(((tc) + 2) << 8))
+#define MALLOCX_TCACHE_NONE MALLOCX_TCACHE(-1)
+#define MALLOCX_ARENA(a)    ((int)(((unsigned)(a) + 1) << 20))
 
 /* The arena index that means all of them. A bare number, so that it can be made part of a name. */
 #define MALLCTL_ARENAS_ALL       4096

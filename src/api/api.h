@@ -32,6 +32,12 @@
 #define mallopt                   ashlar_mallopt
 #define malloc_info               ashlar_malloc_info
 #define malloc_stats              ashlar_malloc_stats
+#define mallocx                   ashlar_mallocx
+#define rallocx                   ashlar_rallocx
+#define xallocx                   ashlar_xallocx
+#define sallocx                   ashlar_sallocx
+#define dallocx                   ashlar_dallocx
+#define sdallocx                  ashlar_sdallocx
 #define nallocx                   ashlar_nallocx
 #define mallctl                   ashlar_mallctl
 #define mallctlnametomib          ashlar_mallctlnametomib

@@ -33,9 +33,3 @@ EXPORT void malloc_stats_print(void (*write)(void *, const char *), void *opaque
 	if (thread_start())
 		ctl_summary(write, opaque);
 }
-
-#define LG_ALIGN_MASK 63
-
-EXPORT size_t nallocx(size_t size, int flags) {
-	return size_usable_aligned(size, (size_t)1 << (flags & LG_ALIGN_MASK));
-}

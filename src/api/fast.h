@@ -16,11 +16,9 @@ ALWAYS_INLINE struct cache *lane_cache(void) {
 	return tls_word(lane.word);
 }
 
-/* Takes a block of `size` bytes if the fast lane has one; what comes next is then the full lane's. */
-ALWAYS_INLINE bool lane_take(size_t size, void **block) {
-	if (unlikely(size >= lane.limit))
-		return false;
-	struct cache_bin *bin = &lane_cache()->bin[lane.class_of[(size + 7) >> 3]];
+/* Pops a block of the class; as for lane_cache, the caller has looked at lane.limit. */
+ALWAYS_INLINE bool lane_pop(unsigned class, void **block) {
+	struct cache_bin *bin = &lane_cache()->bin[class];
 	void **head = bin->head;
 	if (unlikely(LOW16(head) == bin->empty))
 		return false;
@@ -29,6 +27,22 @@ ALWAYS_INLINE bool lane_take(size_t size, void **block) {
 	bin->head = head + 1;
 	*block = *head;
 	return true;
+}
+
+/* Takes a block of `size` bytes if the fast lane has one; what comes next is then the full lane's. */
+ALWAYS_INLINE bool lane_take(size_t size, void **block) {
+	if (unlikely(size >= lane.limit))
+		return false;
+	return lane_pop(lane.class_of[(size + 7) >> 3], block);
+}
+
+/* The same at a multiple of mask + 1 bytes, a power of two up to a page: a class that is a multiple of it is aligned to it.
+ * `last` is the offset of the block's last byte. Size 0 and what would overflow are beyond every limit. */
+ALWAYS_INLINE bool lane_take_aligned(size_t size, size_t mask, void **block) {
+	size_t last = (size - 1) | mask;
+	if (unlikely(last >= lane.limit))
+		return false;
+	return lane_pop(lane.class_of[(last >> 3) + 1], block);
 }
 
 ALWAYS_INLINE void *lane_malloc(size_t size) {

@@ -24,40 +24,46 @@ static struct cache *enter(void) {
 	return cache;
 }
 
-static struct arena *arena_of(const struct cache *cache) {
-	return cache != NULL ? cache->arena : arena_at(0);
+struct source full_source(void) {
+	struct cache *self = enter();
+	return (struct source){self, self, self != NULL ? self->arena : arena_at(0)};
 }
 
-/* A block of a cached class; threads without a cache get it from the first arena. */
-static void *take_cached(struct cache *cache, unsigned class) {
+static void *take_cached(const struct source *source, unsigned class) {
 	void *block = NULL;
-	if (cache != NULL)
-		return cache_take(cache, class);
-	struct arena *arena = arena_at(0);
-	if (arena != NULL)
-		(void)arena_fill(arena, class, &block, 1);
+	if (source->cache != NULL && source->cache->arena == source->arena)
+		return cache_take(source->cache, class);
+	if (source->arena != NULL)
+		(void)arena_fill(source->arena, class, &block, 1);
 	return block;
 }
 
-static struct span *take_large(struct cache *cache, size_t size, size_t align) {
-	struct arena *arena = arena_of(cache);
-	if (arena == NULL || size > SIZE_LIMIT || align > SIZE_LIMIT)
+static struct span *take_large(const struct source *source, size_t size, size_t align) {
+	if (source->arena == NULL || size > SIZE_LIMIT || align > SIZE_LIMIT)
 		return NULL;
-	return arena_take_large(arena, size, align);
+	return arena_take_large(source->arena, size, align);
+}
+
+ALWAYS_INLINE void *take_from(const struct source *source, size_t size, size_t align) {
+	void *block;
+	if (align <= PAGE && size <= CACHED_MAX) {
+		block = take_cached(source, size_class(size));
+	} else {
+		struct span *span = take_large(source, size, align);
+		block = span == NULL ? NULL : (void *)span->base;
+	}
+	thread_tick_malloc(source->self, size);
+	return block;
+}
+
+void *full_take(const struct source *source, size_t size, size_t align) {
+	return take_from(source, size, align);
 }
 
 /* As malloc, but without a word about failure. */
 static void *take(size_t size, size_t align) {
-	struct cache *cache = enter();
-	void *block;
-	if (align <= PAGE && size <= CACHED_MAX) {
-		block = take_cached(cache, size_class(size));
-	} else {
-		struct span *span = take_large(cache, size, align);
-		block = span == NULL ? NULL : (void *)span->base;
-	}
-	thread_tick_malloc(cache, size);
-	return block;
+	struct source source = full_source();
+	return take_from(&source, size, align);
 }
 
 void *full_malloc_as(size_t size, const char *what) {
@@ -90,12 +96,20 @@ void *full_calloc(size_t count, size_t size) {
 	void *cached; /* was in use before: to be cleared, as dirty pages would be */
 	if (total <= CACHED_MAX && lane_take(total, &cached))
 		return memset(cached, 0, total);
-	struct cache *cache = enter();
-	struct span *span = take_large(cache, total, PAGE);
+	struct source source = full_source();
+	struct span *span = take_large(&source, total, PAGE);
 	if (span != NULL)
 		page_zero(span, span->pages * PAGE, opt_now(calloc_madvise_threshold));
-	thread_tick_malloc(cache, total);
+	thread_tick_malloc(source.self, total);
 	return span == NULL ? full_fail(ENOMEM, "in calloc(): out of memory") : (void *)span->base;
+}
+
+void full_clear(void *block, size_t bytes) {
+	struct span *span = bytes > CACHED_MAX ? map_span(block) : NULL;
+	if (span == NULL)
+		memset(block, 0, bytes); /* may have been in use before */
+	else
+		page_zero(span, bytes, opt_now(calloc_madvise_threshold));
 }
 
 /* -- freeing --------------------------------------------------------------------------------------------------- */
@@ -120,33 +134,37 @@ static struct span *large_at(const char *call, const void *ptr) {
 	return span;
 }
 
-static void give_cached(struct cache *cache, unsigned class, void *ptr) {
+static void give_cached(struct cache *cache, unsigned class, void *ptr, const char *call) {
 	if (class > CLASS_SMALL_LAST && ((uintptr_t)ptr & (PAGE - 1)) != 0)
-		report("free", ptr);
+		report(call, ptr);
 	if (cache == NULL) {
 		arena_flush(class, &ptr, 1);
 		return;
 	}
 	if (unlikely(cache_holds(cache, class, ptr)))
-		event_misuse(MISUSE_DOUBLE, "free", ptr);
+		event_misuse(MISUSE_DOUBLE, call, ptr);
 	cache_give(cache, class, ptr);
+}
+
+void full_give(const struct source *source, void *ptr, const char *call) {
+	unsigned class = map_class(ptr);
+	size_t size = class_info[class].bytes;
+	if (class != CLASS_NONE) {
+		give_cached(source->cache, class, ptr, call);
+	} else {
+		struct span *span = large_at(call, ptr);
+		size = span->pages * PAGE;
+		arena_give_large(span);
+	}
+	thread_tick_free(source->self, size);
 }
 
 NOINLINE void full_free(void *ptr) {
 	if (ptr == NULL)
 		return;
 	int saved = errno;
-	struct cache *cache = enter();
-	unsigned class = map_class(ptr);
-	size_t size = class_info[class].bytes;
-	if (class != CLASS_NONE) {
-		give_cached(cache, class, ptr);
-	} else {
-		struct span *span = large_at("free", ptr);
-		size = span->pages * PAGE;
-		arena_give_large(span);
-	}
-	thread_tick_free(cache, size);
+	struct source source = full_source();
+	full_give(&source, ptr, "free");
 	errno = saved;
 }
 
@@ -160,8 +178,15 @@ size_t full_usable(const void *ptr) {
 
 /* -- realloc --------------------------------------------------------------------------------------------------- */
 
-/* Resizing in place: within a size class, or by taking or leaving pages. */
-static bool resize_in_place(void *ptr, size_t size) {
+size_t full_size(const void *ptr, const char *call) {
+	size_t size = full_usable(ptr);
+	if (unlikely(size == 0 || (size >= LARGE_MIN && ((uintptr_t)ptr & (PAGE - 1)) != 0)))
+		report(call, ptr);
+	return size;
+}
+
+/* Within a size class, or by taking or leaving pages. */
+bool full_resize(void *ptr, size_t size) {
 	unsigned class = map_class(ptr);
 	if (class != CLASS_NONE && size <= CACHED_MAX && size_class(size) == class)
 		return true;
@@ -178,22 +203,23 @@ static bool move_pages(void *to, void *from, size_t bytes) {
 	       page_move(&old_span->arena->pages, new_span, old_span, bytes);
 }
 
+void full_copy(void *to, void *from, size_t bytes) {
+	if (bytes < CHUNK || !move_pages(to, from, bytes))
+		memcpy(to, from, bytes);
+}
+
 void *full_realloc(void *ptr, size_t size) {
-	size_t old = full_usable(ptr);
-	if (unlikely(old == 0 || (old >= LARGE_MIN && ((uintptr_t)ptr & (PAGE - 1)) != 0)))
-		report("realloc", ptr);
+	size_t old = full_size(ptr, "realloc");
 	if (size > SIZE_LIMIT)
 		return full_fail(ENOMEM, "in rallocx(): out of memory");
-	if (resize_in_place(ptr, size))
+	if (full_resize(ptr, size))
 		return ptr;
 	void *block;
 	if (!lane_take(size, &block))
 		block = take(size, 1);
 	if (unlikely(block == NULL))
 		return full_fail(ENOMEM, "in rallocx(): out of memory");
-	size_t bytes = size_min(old, size);
-	if (bytes < CHUNK || !move_pages(block, ptr, bytes))
-		memcpy(block, ptr, bytes);
+	full_copy(block, ptr, size_min(old, size));
 	lane_free(ptr);
 	return block;
 }

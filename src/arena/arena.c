@@ -84,7 +84,7 @@ struct class_stats arena_read_own_class(struct arena *arena, unsigned class) {
 		return (struct class_stats){
 			.filled = large.taken, .flushed = large.given, .requests = large.requests};
 	}
-	EACH_BIN (arena, class, bin) {
+	EACH_BIN(arena, class, bin) {
 		lock_take(&bin->lock);
 		own.filled += bin->filled;
 		own.flushed += bin->flushed;
@@ -101,7 +101,7 @@ struct class_stats arena_read_own_class(struct arena *arena, unsigned class) {
 
 size_t arena_count_nonfull(struct arena *arena, unsigned class) {
 	size_t nonfull = 0;
-	EACH_BIN (arena, class, bin) {
+	EACH_BIN(arena, class, bin) {
 		lock_take(&bin->lock);
 		for (unsigned quarter = 1; quarter < BIN_LISTS; quarter++)
 			list_each (&bin->slabs[quarter], node)
@@ -182,8 +182,8 @@ struct arena_stats arena_read_stats(void) {
 
 void arena_audit(struct arena *arena) {
 	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
-		EACH_BIN (arena, class, bin)
-			bin_audit(bin, class);
+		EACH_BIN(arena, class, bin)
+	bin_audit(bin, class);
 	pages_audit(&arena->pages);
 	if (arena_own_pool(arena) != NULL)
 		pool_audit(arena_own_pool(arena));

@@ -47,20 +47,20 @@ struct large_counts {
 };
 
 struct arena {
-	_Atomic(struct bin *) bins[CLASS_SMALL_LAST + 1];  /* [acquire/release] shards; NULL: not used yet */
-	struct large_counts large[LARGE_CLASSES];          /* by the class that contains the block */
-	_Atomic(uint64_t) large_requests[CACHED_LARGE];    /* [atomic] as of bins; above, every block is one */
-	_Atomic(size_t) huge_bytes;  /* [atomic] usable bytes of live blocks above CACHED_MAX */
-	_Atomic(unsigned) threads;   /* [atomic; changed under the arenas lock] */
-	unsigned index;              /* [const while in the table] */
-	bool manual;                 /* [const] */
-	uint64_t born;               /* os_now() when it was made                     [const while in the table] */
-	_Atomic(size_t) oversize;    /* [atomic] its own copy of the threshold; read by names only */
-	char name[ARENA_NAME_MAX];   /* [arenas lock] */
-	struct list larges;          /* [larges_lock] spans of its large blocks; only where `manual` */
-	struct lock larges_lock;     /* RANK_BIN */
-	struct arena *next;          /* [arenas lock] of the records to use again */
-	struct pages pages;          /* pages.pool: the common one, or a manual arena's own */
+	_Atomic(struct bin *) bins[CLASS_SMALL_LAST + 1]; /* [acquire/release] shards; NULL: not used yet */
+	struct large_counts large[LARGE_CLASSES];         /* by the class that contains the block */
+	_Atomic(uint64_t) large_requests[CACHED_LARGE];   /* [atomic] as of bins; above, every block is one */
+	_Atomic(size_t) huge_bytes; /* [atomic] usable bytes of live blocks above CACHED_MAX */
+	_Atomic(unsigned) threads;  /* [atomic; changed under the arenas lock] */
+	unsigned index;             /* [const while in the table] */
+	bool manual;                /* [const] */
+	uint64_t born; /* os_now() when it was made                     [const while in the table] */
+	_Atomic(size_t) oversize;  /* [atomic] its own copy of the threshold; read by names only */
+	char name[ARENA_NAME_MAX]; /* [arenas lock] */
+	struct list larges;        /* [larges_lock] spans of its large blocks; only where `manual` */
+	struct lock larges_lock;   /* RANK_BIN */
+	struct arena *next;        /* [arenas lock] of the records to use again */
+	struct pages pages;        /* pages.pool: the common one, or a manual arena's own */
 };
 
 struct arena_settings {
@@ -95,10 +95,11 @@ bool arena_per_cpu(void);
 struct arena *arena_at(unsigned index); /* NULL: not made, or destroyed */
 /* The same, but an automatic one, or the oversize one, is made if need be. NULL: no such index, or no memory. */
 struct arena *arena_make(unsigned index);
-unsigned arena_limit(void);    /* automatic arenas there may be */
-unsigned arena_count(void);    /* indices in use or reserved; loops up to it skip those that arena_at does not know */
-unsigned arena_made(void);     /* arenas that are there */
-struct pool *arena_pool(void); /* the common one */
+unsigned arena_limit(void); /* automatic arenas there may be */
+unsigned
+arena_count(void); /* indices in use or reserved; loops up to it skip those that arena_at does not know */
+unsigned arena_made(void);                              /* arenas that are there */
+struct pool *arena_pool(void);                          /* the common one */
 struct pool *arena_own_pool(const struct arena *arena); /* NULL: it uses the common one */
 
 /* The arena that serves a request of `size` bytes by a thread of `arena`: the oversize one for large requests where
@@ -206,7 +207,7 @@ size_t arena_read_large_bytes(struct arena *arena);
 
 /* What arenas that were destroyed had counted; nothing in it is live: taken == given, no slabs, no pages. */
 struct arena_past {
-	unsigned destroyed;                          /* how many arenas */
+	unsigned destroyed; /* how many arenas */
 	struct class_stats class[CLASS_SMALL_LAST + 1];
 	struct large_stats large[LARGE_CLASSES];
 	struct page_stats pages;

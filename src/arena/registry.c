@@ -7,12 +7,12 @@
 #define NO_OVERSIZE (SIZE_LIMIT + PAGE)
 
 static struct lock arenas_lock = LOCK_INITIALIZER(RANK_ARENAS);
-static _Atomic(struct arena *) arenas[ARENA_LIMIT];   /* [acquire/release; written under arenas_lock] */
-static _Atomic(unsigned) count;                       /* [atomic; written under arenas_lock] indices */
-static _Atomic(unsigned) made;                        /* [atomic; written under arenas_lock] */
+static _Atomic(struct arena *) arenas[ARENA_LIMIT];    /* [acquire/release; written under arenas_lock] */
+static _Atomic(unsigned) count;                        /* [atomic; written under arenas_lock] indices */
+static _Atomic(unsigned) made;                         /* [atomic; written under arenas_lock] */
 static _Atomic(int64_t) default_decay_ms[PAGE_STATES]; /* [atomic] */
-static struct arena *idle;                            /* [arenas_lock] records to reserve, last one first */
-static struct arena_settings settings;                /* [const after start] */
+static struct arena *idle;                             /* [arenas_lock] records to reserve, last one first */
+static struct arena_settings settings;                 /* [const after start] */
 static struct pool pool;
 
 struct arena *arena_at(unsigned index) {

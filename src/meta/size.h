@@ -18,7 +18,8 @@
 #define CLASS_LAST       41u
 #define CLASS_COUNT      42u
 
-#define LARGE_CLASSES 196u /* four per doubling from LARGE_MIN to SIZE_LIMIT: what large blocks are counted by */
+#define LARGE_CLASSES \
+	196u /* four per doubling from LARGE_MIN to SIZE_LIMIT: what large blocks are counted by */
 
 #define SMALL_MAX  ((size_t)14336)              /* largest block of a slab */
 #define LARGE_MIN  ((size_t)16384)              /* smallest block that is its own run of pages */

@@ -72,7 +72,7 @@ static bool start(bool fast) {
 	if (!arena_make_first() || !thread_prepare_end())
 		return false;
 	lane.home = map_home;
-	memcpy(lane.class_of, class_table, sizeof lane.class_of);
+	memcpy(lane.class_of, class_table, sizeof class_table);
 	compiler_barrier(); /* the limit opens the lane: last */
 	lane.limit = fast ? CACHED_MAX + 1 : 0;
 	return true;

@@ -21,8 +21,8 @@ struct lane {
 		word; /* of the thread word from the thread pointer                    [const after start] */
 	struct map_home
 		home; /* a copy, so that free needs one address                        [const after start] */
-	uint8_t class_of[CACHED_MAX / 8 +
-	                 1]; /* a copy of class_table, for the same reason     [const after start] */
+	/* a copy of class_table, for the same reason, and CLASS_NONE                [const after start] */
+	uint8_t class_of[CACHED_MAX / 8 + 2];
 };
 extern struct lane lane;
 
