@@ -6,7 +6,7 @@ include(CMakePackageConfigHelpers)
 set(root ${CMAKE_CURRENT_SOURCE_DIR})
 set(docs ${CMAKE_INSTALL_DATADIR}/doc/ashlar)
 
-foreach(header ashlar/ashlar.h jemalloc/jemalloc.h)
+foreach(header ashlar/ashlar.h ashlar/extent_hooks.h jemalloc/jemalloc.h)
 	if(EXISTS ${root}/include/${header})
 		get_filename_component(folder ${header} DIRECTORY)
 		install(FILES ${root}/include/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/${folder})

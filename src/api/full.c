@@ -109,7 +109,7 @@ void full_clear(void *block, size_t bytes) {
 	if (span == NULL)
 		memset(block, 0, bytes); /* may have been in use before */
 	else
-		page_zero(span, bytes, opt.calloc_madvise_threshold);
+		page_zero(span, bytes, opt_now(calloc_madvise_threshold));
 }
 
 /* -- freeing --------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,15 @@
 
 struct event_hooks event_hooks;
 
+void *event_suspend(void) {
+	return event_hooks.suspend == NULL ? NULL : event_hooks.suspend();
+}
+
+void event_resume(void *was) {
+	if (event_hooks.resume != NULL)
+		event_hooks.resume(was);
+}
+
 _Noreturn void event_misuse(enum misuse what, const char *call, const void *pointer) {
 	if (event_hooks.misuse != NULL)
 		event_hooks.misuse(what, call, pointer);

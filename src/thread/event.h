@@ -16,8 +16,15 @@ enum misuse {
 struct event_hooks {
 	/* Reports and does not return. `call` is the public function's name. */
 	void (*misuse)(enum misuse what, const char *call, const void *pointer);
+	/* Around a call of a program's function: what the thread allocates meanwhile comes from the first arena, without a
+	 * cache. resume gets what suspend returned. */
+	void *(*suspend)(void);
+	void (*resume)(void *was);
 };
 extern struct event_hooks event_hooks; /* [const after start] */
+
+void *event_suspend(void);
+void event_resume(void *was);
 
 _Noreturn void event_misuse(enum misuse what, const char *call, const void *pointer);
 

@@ -10,6 +10,9 @@
 void word_start(bool fixed);
 struct cache *word_get(void);
 void word_set(struct cache *cache);
+/* For event_hooks: the thread does without its cache until word_resume. */
+void *word_suspend(void);
+void word_resume(void *was);
 
 /* Asks to be called when threads end. False: not possible. */
 bool thread_prepare_end(void);

@@ -5,6 +5,7 @@
 #include "os/os.h"
 #include "ctl/ctl.h"
 #include "guard/guard.h"
+#include "thread/event.h"
 #include "thread/inside.h"
 
 struct lane lane = {.home = MAP_HOME_NONE};
@@ -45,6 +46,8 @@ static void prepare_records(void) {
 static void prepare(bool fast) {
 	os_start();
 	guard_start();
+	event_hooks.suspend = word_suspend;
+	event_hooks.resume = word_resume;
 	options_start();
 	check_purge();
 	prepare_records();

@@ -32,6 +32,17 @@ void word_set(struct cache *cache) {
 	word = cache;
 }
 
+/* A thread that has no cache is suspended already, one that never had one gets it afterwards. */
+void *word_suspend(void) {
+	struct cache *was = word_get();
+	word_set(&thread_none);
+	return was;
+}
+
+void word_resume(void *was) {
+	word_set(was);
+}
+
 static void enlist(struct cache *cache) {
 	lock_take(&threads_lock);
 	list_append(&threads, &cache->link);
