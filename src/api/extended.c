@@ -34,12 +34,12 @@ static COLD _Noreturn void refuse(const char *what, unsigned number, const char 
 	os_abort();
 }
 
-static struct cache *cache_named(const struct source *source, unsigned selector, const char *call) {
+static struct cache *cache_named(const struct source *source, unsigned selector) {
 	if (selector == TCACHE_AUTOMATIC)
 		return source->self;
 	if (selector == TCACHE_NONE)
 		return NULL;
-	refuse("tcache id", selector - TCACHE_FIRST, call);
+	return thread_cache_named(selector - TCACHE_FIRST);
 }
 
 /* What the flags say. For freeing, give them without their arena. */
@@ -48,7 +48,7 @@ static struct source source_of(unsigned flags, const char *call) {
 	unsigned arena = flags >> ARENA_SHIFT;
 	if (source.arena == NULL)
 		return source;
-	source.cache = cache_named(&source, (flags & FLAG_TCACHE) >> TCACHE_SHIFT, call);
+	source.cache = cache_named(&source, (flags & FLAG_TCACHE) >> TCACHE_SHIFT);
 	if (arena == 0)
 		return source;
 	source.arena = arena_at(arena - 1);
@@ -119,6 +119,8 @@ EXPORT void *rallocx(void *ptr, size_t size, int flags) {
 		block = NULL;
 	else if (!is_aligned(ptr, align) || !full_resize(ptr, usable))
 		block = move(ptr, size_min(old, size), usable, word);
+	else
+		thread_count_resized(usable, old);
 	if (block == NULL)
 		return full_fail(ENOMEM, "in rallocx(): out of memory");
 	clear_growth(block, old, usable, word);
@@ -142,6 +144,8 @@ EXPORT size_t xallocx(void *ptr, size_t size, size_t extra, int flags) {
 		return old;
 	resize(ptr, old, size, size_min(extra, SIZE_LIMIT - size));
 	size_t usable = full_usable(ptr);
+	if (usable != old)
+		thread_count_resized(usable, old);
 	clear_growth(ptr, old, usable, (unsigned)flags);
 	return usable;
 }

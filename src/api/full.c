@@ -31,17 +31,25 @@ struct source full_source(void) {
 
 static void *take_cached(const struct source *source, unsigned class) {
 	void *block = NULL;
-	if (source->cache != NULL && source->cache->arena == source->arena)
-		return cache_take(source->cache, class);
-	if (source->arena != NULL)
-		(void)arena_fill(source->arena, class, &block, 1);
+	if (source->cache == NULL) {
+		block = source->arena != NULL ? arena_take(source->arena, class) : NULL;
+		if (block != NULL)
+			thread_count_direct(source->self, class_info[class].bytes, 0);
+		return block;
+	}
+	block = cache_take(source->cache, class, source->arena);
+	if (source->cache != source->self && block != NULL)
+		thread_count_direct(source->self, class_info[class].bytes, 0);
 	return block;
 }
 
 static struct span *take_large(const struct source *source, size_t size, size_t align) {
 	if (source->arena == NULL || size > SIZE_LIMIT || align > SIZE_LIMIT)
 		return NULL;
-	return arena_take_large(source->arena, size, align);
+	struct span *span = arena_take_large(source->arena, size, align);
+	if (likely(span != NULL))
+		thread_count_direct(source->self, span->pages * PAGE, 0);
+	return span;
 }
 
 ALWAYS_INLINE void *take_from(const struct source *source, size_t size, size_t align) {
@@ -134,9 +142,12 @@ static struct span *large_at(const char *call, const void *ptr) {
 	return span;
 }
 
-static void give_cached(struct cache *cache, unsigned class, void *ptr, const char *call) {
+static void give_cached(const struct source *source, unsigned class, void *ptr, const char *call) {
+	struct cache *cache = source->cache;
 	if (class > CLASS_SMALL_LAST && ((uintptr_t)ptr & (PAGE - 1)) != 0)
 		report(call, ptr);
+	if (cache != source->self || cache == NULL)
+		thread_count_direct(source->self, 0, class_info[class].bytes);
 	if (cache == NULL) {
 		arena_flush(class, &ptr, 1);
 		return;
@@ -150,11 +161,12 @@ void full_give(const struct source *source, void *ptr, const char *call) {
 	unsigned class = map_class(ptr);
 	size_t size = class_info[class].bytes;
 	if (class != CLASS_NONE) {
-		give_cached(source->cache, class, ptr, call);
+		give_cached(source, class, ptr, call);
 	} else {
 		struct span *span = large_at(call, ptr);
 		size = span->pages * PAGE;
 		arena_give_large(span);
+		thread_count_direct(source->self, 0, size);
 	}
 	thread_tick_free(source->self, size);
 }
@@ -212,8 +224,10 @@ void *full_realloc(void *ptr, size_t size) {
 	size_t old = full_size(ptr, "realloc");
 	if (size > SIZE_LIMIT)
 		return full_fail(ENOMEM, "in rallocx(): out of memory");
-	if (full_resize(ptr, size))
+	if (full_resize(ptr, size)) {
+		thread_count_resized(full_usable(ptr), old);
 		return ptr;
+	}
 	void *block;
 	if (!lane_take(size, &block))
 		block = take(size, 1);

@@ -20,6 +20,8 @@ struct event_hooks {
 	 * cache. resume gets what suspend returned. */
 	void *(*suspend)(void);
 	void (*resume)(void *was);
+	/* The process has allocated another stats_interval bytes. Called with no lock held, the thread suspended. */
+	void (*interval)(void);
 };
 extern struct event_hooks event_hooks; /* [const after start] */
 

@@ -214,7 +214,9 @@ static bool is_time(const struct cache *cache, size_t size) {
 	return cache == NULL || cache->visits % TICK_EVERY == 1 || size >= TICK_SIZE;
 }
 
-void thread_tick_malloc(const struct cache *cache, size_t size) {
+void thread_tick_malloc(struct cache *cache, size_t size) {
+	if (cache != NULL && unlikely(load_relaxed(&cache->attend)))
+		watch_attend(cache);
 	if (likely(!is_time(cache, size)))
 		return;
 	expect(lock_none_held()); /* the helper's creation allocates */
@@ -225,7 +227,9 @@ void thread_tick_malloc(const struct cache *cache, size_t size) {
 		consider_helper(now);
 }
 
-void thread_tick_free(const struct cache *cache, size_t size) {
+void thread_tick_free(struct cache *cache, size_t size) {
+	if (cache != NULL && unlikely(load_relaxed(&cache->attend)))
+		watch_attend(cache);
 	if (unlikely(page_purges_at_once()))
 		thread_purge(NULL, false);
 	if (likely(!is_time(cache, size)))
