@@ -33,6 +33,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ashlar/extent_hooks.h"
+
 /* A library built for sanitizers has every name with a prefix. */
 #ifdef ASHLAR_PREFIXED
 #define ASHLAR_NAME(name) ashlar_##name

@@ -75,9 +75,10 @@ static COLD void report_failure(size_t size) {
 		size < GIB ? ""
 			   : "The size asked for is so large that the heap or a variable may have been "
 			     "overwritten; a build with an address sanitizer would tell.";
-	guard_fail("<ashlar>: Allocation of size %zu failed. %s opt.experimental_infallible_new is true. "
-	           "Aborting.\n",
-	           size, hint);
+	guard_fail(
+		"<ashlar>: Allocation of size %zu failed. %s opt_now(experimental_infallible_new) is true. "
+		"Aborting.\n",
+		size, hint);
 }
 
 /* -- when memory runs out -------------------------------------------------------------------------------- */
@@ -100,7 +101,7 @@ static void *ask_handler(size_t size, size_t align) {
 }
 
 static COLD void *new_failed(size_t size, size_t align) {
-	if (opt.experimental_infallible_new) {
+	if (opt_now(experimental_infallible_new)) {
 		report_failure(size);
 		return NULL;
 	}
@@ -114,7 +115,7 @@ static COLD void *new_failed(size_t size, size_t align) {
  * runtime is linked statically it has no other operator than ours: there an exception of the handler goes on
  * to the caller. */
 static COLD void *nothrow_failed(size_t size, size_t align, const void *tag, const char *name) {
-	if (opt.experimental_infallible_new) {
+	if (opt_now(experimental_infallible_new)) {
 		report_failure(size);
 		return NULL;
 	}

@@ -8,7 +8,7 @@
 #include "api/fast.h"
 
 void *full_fail(int error, const char *what) {
-	if (opt.xmalloc) {
+	if (opt_now(xmalloc)) {
 		guard_message("<ashlar>: Error %s\n", what);
 		os_abort();
 	}
@@ -131,7 +131,7 @@ void *full_calloc(size_t count, size_t size) {
 	struct source source = full_source();
 	struct span *span = take_large(&source, total, PAGE);
 	if (span != NULL)
-		page_zero(span, span->pages * PAGE, opt.calloc_madvise_threshold);
+		page_zero(span, span->pages * PAGE, opt_now(calloc_madvise_threshold));
 	thread_tick_malloc(source.self, total);
 	return span == NULL ? full_fail(ENOMEM, "in calloc(): out of memory") : (void *)span->base;
 }
@@ -141,7 +141,7 @@ void full_clear(void *block, size_t bytes) {
 	if (span == NULL)
 		memset(block, 0, bytes); /* may have been in use before */
 	else
-		page_zero(span, bytes, opt.calloc_madvise_threshold);
+		page_zero(span, bytes, opt_now(calloc_madvise_threshold));
 }
 
 /* -- freeing --------------------------------------------------------------------------------------------------- */

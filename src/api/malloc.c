@@ -68,7 +68,7 @@ EXPORT void *calloc(size_t count, size_t size) {
 
 /* realloc(ptr, 0) of a block, by zero_realloc. */
 static void *realloc_to_nothing(void *ptr) {
-	switch (load_relaxed(&opt.zero_realloc)) {
+	switch (opt_now(zero_realloc)) {
 	case ZERO_REALLOC_ALLOC:
 		return full_realloc(ptr, 1);
 	case ZERO_REALLOC_ABORT:
@@ -82,7 +82,8 @@ static void *realloc_to_nothing(void *ptr) {
 
 EXPORT void *realloc(void *ptr, size_t size) {
 	if (ptr == NULL)
-		return opt.xmalloc ? full_malloc_as(size, "in realloc(): out of memory") : lane_malloc(size);
+		return opt_now(xmalloc) ? full_malloc_as(size, "in realloc(): out of memory")
+		                        : lane_malloc(size);
 	if (unlikely(size == 0))
 		return realloc_to_nothing(ptr);
 	return full_realloc(ptr, size);

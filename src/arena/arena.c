@@ -1,7 +1,7 @@
 /* arena.c - blocks in and out of an arena, time passing, and sums over all arenas. */
 #include "arena/arena.h"
 #include "thread/event.h"
-#include "arena/slab.h"
+#include "arena/inside.h"
 
 /* -- filling and flushing -------------------------------------------------------------------------------------- */
 
@@ -113,12 +113,8 @@ void arena_decay_all(uint64_t now, bool all) {
 
 void arena_decay(struct arena *arena, uint64_t now, bool all) {
 	page_decay(&arena->pages, now, all);
-	pool_decay(arena->pages.pool, now, all);
+	pool_decay(load_relaxed(&arena->pages.pool), now, all);
 }
-
-#define EACH_BIN(arena, class, bin) \
-	for (struct bin *bin = arena_bin(arena, class, 0), *end_ = bin + arena_shards(class); \
-	     bin != NULL && bin < end_; bin++)
 
 struct class_stats arena_read_own_class(struct arena *arena, unsigned class) {
 	struct class_stats own = {0};
@@ -174,8 +170,6 @@ size_t arena_count_unused(void) {
 	EACH_ARENA (arena, i) {
 		struct page_stats pages = page_read_stats(&arena->pages);
 		sum += pages.dirty + pages.muzzy;
-		if (arena_own_pool(arena) != NULL)
-			sum += pool_read_stats(arena_own_pool(arena)).dirty / PAGE;
 	}
 	return sum;
 }
@@ -196,13 +190,6 @@ struct class_stats arena_read_class(unsigned class) {
 	return sum;
 }
 
-static void add_pool(struct arena_stats *sum, struct pool *pool) {
-	struct pool_stats whole = pool_read_stats(pool);
-	sum->dirty += whole.dirty;
-	sum->purged += whole.purged;
-	sum->mapped += whole.mapped;
-}
-
 struct arena_stats arena_read_stats(void) {
 	struct arena_stats sum = {.arenas = arena_made()};
 	EACH_ARENA (arena, i) {
@@ -214,7 +201,7 @@ struct arena_stats arena_read_stats(void) {
 		sum.muzzy += pages.muzzy * PAGE;
 		sum.purged += pages.purged[PAGE_DIRTY] + pages.purged[PAGE_MUZZY];
 		if (arena_own_pool(arena) != NULL)
-			add_pool(&sum, arena_own_pool(arena));
+			sum.mapped += pages.mapped + pages.retained;
 	}
 	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
 		struct class_stats stats = arena_read_class(class);
@@ -222,7 +209,10 @@ struct arena_stats arena_read_stats(void) {
 		*(class <= CLASS_SMALL_LAST ? &sum.small : &sum.large) += bytes;
 		sum.slab_bytes += stats.slabs * class_info[class].slab_pages * PAGE;
 	}
-	add_pool(&sum, arena_pool());
+	struct pool_stats whole = pool_read_stats(arena_pool());
+	sum.dirty += whole.dirty;
+	sum.purged += whole.purged;
+	sum.mapped += whole.mapped;
 	sum.retained = sum.mapped - size_min(sum.mapped, sum.active + sum.dirty + sum.muzzy);
 	return sum;
 }

@@ -83,8 +83,8 @@ bool arena_make_first(void);
 /* The arena for a new thread: the one with fewest threads, or a new one while all have some and the limit allows; that of
  * its CPU where arenas go by CPU. Never NULL after a successful start. */
 struct arena *arena_assign(void);
-/* Counts a thread in, or out. */
-void arena_join(struct arena *arena);
+/* Counts a thread in / out. False: the arena is gone. */
+bool arena_join(struct arena *arena);
 void arena_leave(struct arena *arena);
 /* In a forked child: only the calling thread is left; `own` is its arena, or NULL. */
 void arena_forget_threads(struct arena *own);
@@ -125,15 +125,13 @@ struct arena *arena_of_block(const void *block);
 
 /* -- manual arenas --------------------------------------------------------------------------------------------- */
 
-struct arena_request {
-	const void *hooks;       /* table of extent hooks; NULL: the default one */
-	bool metadata_use_hooks; /* whether records come out of the hooks, too */
-};
-/* Makes one; the index destroyed last is used again first. 0, or EAGAIN: no memory, or no index left. */
-int arena_create(const struct arena_request *request, unsigned *index);
+/* Makes one over these hooks (NULL: the default ones); the index destroyed last is used again first. 0, or EAGAIN: no
+ * memory, or no index left. Functions of the program may run: no lock is held. */
+int arena_create(extent_hooks_t *hooks, unsigned *index);
 bool arena_is_manual(const struct arena *arena);
 
-/* Frees every block. Nobody else uses the arena meanwhile, and no cache holds its blocks. EFAULT: not a manual one. */
+/* Frees every block. Nobody else uses the arena meanwhile, and no cache holds its blocks. EFAULT: not a manual one. Only
+ * PURGE is held. */
 int arena_reset(struct arena *arena);
 /* The same, and everything goes back to where it came from; arena_at knows it no more. EFAULT: not a manual one, or it
  * has threads. */

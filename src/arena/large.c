@@ -32,7 +32,7 @@ static void enlist(struct arena *arena, struct span *span, bool enter) {
 }
 
 struct span *arena_take_large(struct arena *arena, size_t size, size_t align) {
-	size_t pages = size_pages(size_max(size, LARGE_MIN));
+	size_t pages = size_large_pages(size);
 	struct span *span = page_take(&arena->pages, SPAN_LARGE, pages, size_max(align, PAGE));
 	if (span == NULL)
 		return NULL;
@@ -54,7 +54,7 @@ void arena_give_large(struct span *span) {
 
 bool arena_resize_large(struct span *span, size_t size) {
 	struct arena *arena = span->arena;
-	size_t pages = size_pages(size_max(size, LARGE_MIN)), before = span->pages;
+	size_t pages = size_large_pages(size), before = span->pages;
 	if (pages == before)
 		return true;
 	if (!page_resize(&arena->pages, span, pages))

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include "os/os.h"
-#include "arena/arena.h"
+#include "arena/inside.h"
 
 #define NO_OVERSIZE (SIZE_LIMIT + PAGE)
 
@@ -11,6 +11,7 @@ static _Atomic(struct arena *) arenas[ARENA_LIMIT];    /* [acquire/release; writ
 static _Atomic(unsigned) count;                        /* [atomic; written under arenas_lock] indices */
 static _Atomic(unsigned) made;                         /* [atomic; written under arenas_lock] */
 static _Atomic(int64_t) default_decay_ms[PAGE_STATES]; /* [atomic] */
+static struct arena *idle;                             /* [arenas_lock] records to reserve, last one first */
 static struct arena_settings settings;                 /* [const after start] */
 static struct pool pool;
 
@@ -35,7 +36,8 @@ struct pool *arena_pool(void) {
 }
 
 struct pool *arena_own_pool(const struct arena *arena) {
-	return arena->pages.pool == &pool ? NULL : arena->pages.pool;
+	struct pool *own = load_relaxed(&arena->pages.pool);
+	return own == &pool ? NULL : own;
 }
 
 static bool has_oversize(void) {
@@ -90,13 +92,10 @@ static void name_arena(struct arena *arena) REQUIRES(arenas_lock) {
 		text_add(&text, "%s_%u", arena->manual ? "manual" : "auto", arena->index);
 }
 
-static void enter(struct arena *arena, unsigned index) REQUIRES(arenas_lock) {
-	arena->index = index;
+static void enter(struct arena *arena) REQUIRES(arenas_lock) {
 	arena->born = os_now();
 	name_arena(arena);
-	store_release(&arenas[index], arena);
-	if (index >= load_relaxed(&count))
-		store_release(&count, index + 1);
+	store_release(&arenas[arena->index], arena);
 	add_relaxed(&made, 1);
 }
 
@@ -109,7 +108,8 @@ static struct arena *make_automatic(unsigned index) REQUIRES(arenas_lock) {
 	                                       [PAGE_MUZZY] = arena_default_decay(PAGE_MUZZY)};
 	store_relaxed(&arena->oversize, settings.oversize);
 	pages_init(&arena->pages, &pool, decay_ms, os_now());
-	enter(arena, index);
+	arena->index = arena->pages.index = index;
+	enter(arena);
 	return arena;
 }
 
@@ -127,6 +127,58 @@ struct arena *arena_make(unsigned index) {
 
 bool arena_make_first(void) {
 	return arena_make(0) != NULL;
+}
+
+/* A record at the next index. */
+static struct arena *extend_table(void) REQUIRES(arenas_lock) {
+	unsigned index = arena_count();
+	struct arena *arena = index < ARENA_LIMIT ? base_alloc(sizeof(struct arena), CACHE_LINE) : NULL;
+	if (arena == NULL)
+		return NULL;
+	arena->index = index;
+	arena->manual = true;
+	list_init(&arena->larges);
+	lock_init(&arena->larges_lock, RANK_BIN);
+	return arena;
+}
+
+struct arena *table_reserve(void) {
+	lock_take(&arenas_lock);
+	struct arena *arena = idle;
+	if (arena != NULL)
+		idle = arena->next;
+	else
+		arena = extend_table();
+	if (arena != NULL && arena->index >= arena_count())
+		store_release(&count, arena->index + 1);
+	lock_drop(&arenas_lock);
+	return arena;
+}
+
+void table_enter(struct arena *arena) {
+	lock_take(&arenas_lock);
+	enter(arena);
+	lock_drop(&arenas_lock);
+}
+
+bool table_remove(struct arena *arena) {
+	lock_take(&arenas_lock);
+	bool done = arena_at(arena->index) == arena && load_relaxed(&arena->threads) == 0;
+	if (done) {
+		store_release(&arenas[arena->index], NULL);
+		sub_relaxed(&made, 1);
+	}
+	lock_drop(&arenas_lock);
+	return done;
+}
+
+void table_recycle(struct arena *arena, bool failed) {
+	lock_take(&arenas_lock);
+	arena->next = idle;
+	idle = arena;
+	if (failed && arena->index + 1 == arena_count())
+		store_release(&count, arena->index);
+	lock_drop(&arenas_lock);
 }
 
 /* -- threads --------------------------------------------------------------------------------------------------- */
@@ -167,10 +219,13 @@ struct arena *arena_assign(void) {
 	return arena;
 }
 
-void arena_join(struct arena *arena) {
+bool arena_join(struct arena *arena) {
 	lock_take(&arenas_lock);
-	add_relaxed(&arena->threads, 1);
+	bool there = arena_at(arena->index) == arena;
+	if (there)
+		add_relaxed(&arena->threads, 1);
 	lock_drop(&arenas_lock);
+	return there;
 }
 
 void arena_leave(struct arena *arena) {

@@ -4,7 +4,7 @@
 #include <string.h>
 #include "arena/arena.h"
 #include "thread/event.h"
-#include "arena/slab.h"
+#include "arena/inside.h"
 
 /* How far ahead the flush asks for span records. */
 #define PREFETCH 6
@@ -77,18 +77,25 @@ struct bin *bin_for_thread(struct arena *arena, unsigned class) {
 
 /* -- filling --------------------------------------------------------------------------------------------------- */
 
-static struct span *new_slab(struct arena *arena, struct bin *bin, unsigned class) REQUIRES(bin->lock) {
-	const struct class_info *info = &class_info[class];
-	struct span *slab = page_take(&arena->pages, SPAN_SLAB, info->slab_pages, PAGE);
-	if (slab == NULL)
-		return NULL;
+static void prepare_slab(struct span *slab, struct arena *arena, unsigned class) {
 	slab->arena = arena;
 	slab->class = class;
-	slab->shard = (uint32_t)(bin - load_relaxed(&arena->bins[class]));
-	slab->free = info->regions;
+	slab->free = class_info[class].regions;
 	memset(slab->open, 0, sizeof slab->open);
-	bitmap_set_range(slab->open, 0, info->regions);
+	bitmap_set_range(slab->open, 0, slab->free);
 	map_enter(slab);
+}
+
+/* Drops the bin's lock meanwhile: the pages may come from a function of the program's, which may allocate. */
+static struct span *new_slab(struct arena *arena, struct bin *bin, unsigned class) REQUIRES(bin->lock) {
+	lock_drop(&bin->lock);
+	struct span *slab = page_take(&arena->pages, SPAN_SLAB, class_info[class].slab_pages, PAGE);
+	if (slab != NULL)
+		prepare_slab(slab, arena, class);
+	lock_take(&bin->lock);
+	if (slab == NULL)
+		return NULL;
+	slab->shard = (uint32_t)(bin - load_relaxed(&arena->bins[class]));
 	bin->live++;
 	bin->created++;
 	enlist(bin, slab, quarter_of(slab));
@@ -238,6 +245,30 @@ void bin_flush(unsigned class, void **slots, unsigned count) {
 }
 
 /* -- the rest -------------------------------------------------------------------------------------------------- */
+
+void bin_reset(struct bin *bin) {
+	struct list emptied;
+	list_init(&emptied);
+	lock_take(&bin->lock);
+	for (unsigned quarter = 0; quarter < BIN_LISTS; quarter++) {
+		list_each_safe (&bin->slabs[quarter], node) {
+			list_remove(node);
+			list_push(&emptied, node);
+		}
+	}
+	bin->flushed = bin->filled;
+	bin->live = 0;
+	bin->last = NULL;
+	lock_drop(&bin->lock);
+	give_slabs(&emptied);
+}
+
+void bin_forget(struct bin *bin) {
+	lock_take(&bin->lock);
+	bin->filled = bin->flushed = bin->fills = bin->flushes = 0;
+	bin->requests = bin->created = bin->reused = 0;
+	lock_drop(&bin->lock);
+}
 
 void bin_audit(struct bin *bin, unsigned class) {
 	const struct class_info *info = &class_info[class];

@@ -48,7 +48,7 @@ struct ctl_class ctl_read_huge(void);
 
 /* Writes the heap summary, some ten lines, piece by piece; write NULL: malloc_message, or stderr. */
 void ctl_summary(void (*write)(void *, const char *), void *opaque);
-/* The same to stderr for stats_print:true: registered with atexit. */
+/* The same to stderr where stats_print is true by then: registered with atexit. */
 void ctl_print_at_exit(void);
 
 #endif

@@ -1,11 +1,7 @@
 /* names.c - the table of mallctl names, and what stands behind the few at its top. */
 #include "ctl/names.h"
 #include "arena/arena.h"
-#include "thread/thread.h"
 #include "version.h"
-
-#include <errno.h>
-#include <string.h>
 
 #define INTERFACE_VERSION "5.3.1-0-g" ASHLAR_BUILD_GIT_ID
 
@@ -18,12 +14,6 @@ WRITER(epoch) {
 	UNUSED(value);
 	add_relaxed(&epoch, 1);
 	return 0;
-}
-
-SIMPLE(background_thread, as_bool, thread_helper_runs())
-WRITER(background_thread) {
-	UNUSED(index);
-	return value->as_bool == thread_helper_runs() ? 0 : EPERM;
 }
 
 /* -- the table ------------------------------------------------------------------------------------------- */

@@ -25,22 +25,6 @@ static const char *const junk_words[] = {"false", "true", "alloc", "free", NULL}
 static const char *const hpa_hugify_style_words[] = {"auto", "none", "eager", "lazy", NULL};
 static const char *const prof_time_resolution_words[] = {"default", "high", NULL};
 
-#define INIT_BOOL(value)     (value)
-#define INIT_UNSIGNED(value) (value)
-#define INIT_SIZE(value)     (value)
-#define INIT_SSIZE(value)    (value)
-#define INIT_UINT64(value)   (value)
-#define INIT_INT64(value)    (value)
-#define INIT_RATIO(value)    RATIO_OF(value)
-#define INIT_CHOICE(value)   (value)
-#define INIT_LETTERS(value) \
-	{ \
-		{ value } \
-	}
-#define INIT_RANGES(value) INIT_LETTERS(value)
-#define INIT_TEXT(value) \
-	{ value }
-
 #define WORDS_BOOL(name)     NULL
 #define WORDS_UNSIGNED(name) NULL
 #define WORDS_SIZE(name)     NULL
@@ -52,17 +36,6 @@ static const char *const prof_time_resolution_words[] = {"default", "high", NULL
 #define WORDS_TEXT(name)     NULL
 #define WORDS_RANGES(name)   NULL
 #define WORDS_CHOICE(name)   name##_words
-
-#define OPTION(name, type, initial, ...) .name = INIT_##type(initial),
-#define ALIAS(name, kind, target, highest, sentence)
-static const struct options defaults = {
-#include "ctl/options.def"
-};
-struct options opt = {
-#include "ctl/options.def"
-};
-#undef OPTION
-#undef ALIAS
 
 static const struct option table[] = {
 #define OPTION(name, type, initial, lowest, highest, outside, writable, effect, sentence) \
@@ -278,7 +251,7 @@ static const char *const source_names[OPTION_SOURCES] = {
 
 void options_read(const char *const texts[OPTION_SOURCES]) {
 	struct reading reading = {.first_pass = true};
-	opt = defaults;
+	opt = option_defaults;
 	memset(was_set, 0, sizeof was_set);
 	for (int i = 0; i < OPTION_SOURCES; i++)
 		read_source(&reading, texts[i]);
@@ -346,17 +319,17 @@ static void settle(void) {
 
 static const char *sources[OPTION_SOURCES]; /* [const after start] */
 
-const char *option_source(unsigned source) {
+const char *option_source(enum option_source source) {
 	return sources[source];
 }
 
 void options_start(void) {
 	static char link[PATH_MAX];
-	sources[0] = ASHLAR_CONF;
-	sources[1] = malloc_conf;
-	sources[2] = os_read_link(LINK_PATH, link, sizeof link) ? link : NULL;
-	sources[3] = os_env("MALLOC_CONF");
-	sources[4] = malloc_conf_2_conf_harder;
+	sources[SOURCE_BUILD] = ASHLAR_CONF;
+	sources[SOURCE_VARIABLE] = malloc_conf;
+	sources[SOURCE_LINK] = os_read_link(LINK_PATH, link, sizeof link) ? link : NULL;
+	sources[SOURCE_ENVIRONMENT] = os_env("MALLOC_CONF");
+	sources[SOURCE_HARDER] = malloc_conf_2_conf_harder;
 	options_read(sources);
 	settle();
 }

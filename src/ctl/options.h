@@ -78,6 +78,7 @@ struct options {
 #undef ALIAS
 };
 extern struct options opt;
+extern const struct options option_defaults;
 
 /* The value of a LIVE option. */
 #define opt_now(name) load_relaxed(&opt.name)
@@ -96,8 +97,9 @@ void options_start(void);
 #define OPTION_SOURCES 5
 void options_read(const char *const texts[OPTION_SOURCES]);
 
-/* The text of a source (0 to OPTION_SOURCES - 1) that options_start found; NULL: there is none. */
-const char *option_source(unsigned source);
+/* The text that options_start found in a source; NULL: there is none. */
+enum option_source { SOURCE_BUILD, SOURCE_VARIABLE, SOURCE_LINK, SOURCE_ENVIRONMENT, SOURCE_HARDER };
+const char *option_source(enum option_source source);
 
 /* One option for those who list them: mallctl and the manual. */
 enum option_type {

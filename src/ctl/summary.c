@@ -154,5 +154,6 @@ void ctl_summary(void (*write)(void *, const char *), void *opaque) {
 }
 
 void ctl_print_at_exit(void) {
-	ctl_summary(NULL, NULL);
+	if (opt_now(stats_print))
+		ctl_summary(NULL, NULL);
 }

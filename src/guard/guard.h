@@ -13,6 +13,8 @@ void guard_start(void);
  * program set that, else by one write to stderr. Formats are those of text_add (util/format.h); what exceeds
  * 4 KiB is cut off. */
 void guard_message(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same of something that went wrong while the program runs; does not return where the option abort is set. */
+void guard_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same for what went wrong in the program: the text goes to the function set below, and the call returns. Without
  * one it is printed, and the program aborted. */
 void guard_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -6,6 +6,7 @@
 #include "guard/guard.h"
 #include "api/api.h"
 #include "arena/arena.h"
+#include "ctl/ctl.h"
 #include "os/os.h"
 #include "thread/event.h"
 
@@ -37,6 +38,17 @@ void guard_message(const char *format, ...) {
 	compose(buffer, format, args);
 	va_end(args);
 	guard_write(buffer);
+}
+
+void guard_warn(const char *format, ...) {
+	char buffer[MESSAGE_SIZE];
+	va_list args;
+	va_start(args, format);
+	compose(buffer, format, args);
+	va_end(args);
+	guard_write(buffer);
+	if (opt_now(abort))
+		os_abort();
 }
 
 static _Atomic(uintptr_t) receiver; /* [atomic] guard_receiver *, or 0 */

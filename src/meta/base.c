@@ -15,7 +15,12 @@ static struct {
 	struct free_record *free[BASE_KINDS]; /*                                        [base_lock] */
 	size_t size[BASE_KINDS];              /* bytes of a record             [const after start] */
 	struct base_stats stats;              /*                                        [base_lock] */
+	enum base_huge huge;                  /*                                 [const after start] */
 } base;
+
+void base_start(enum base_huge huge) {
+	base.huge = huge;
+}
 
 static size_t record_size(enum base_kind kind) {
 	return kind >= BASE_SLOTS ? sizeof(void *) << (kind - BASE_SLOTS) : base.size[kind];
@@ -31,17 +36,47 @@ void base_define(enum base_kind kind, size_t size) {
 	base.size[kind] = size;
 }
 
+/* Maps a block's size more than asked and cuts off both ends. */
+static bool map_aligned(size_t size, void **out) {
+	void *got;
+	if (os_map(NULL, size + BLOCK_SIZE, &got) != 0)
+		return false;
+	char *start = got, *block = (char *)round_up((uintptr_t)start, BLOCK_SIZE);
+	if (block != start)
+		(void)os_unmap(start, (size_t)(block - start));
+	size_t tail = BLOCK_SIZE - (size_t)(block - start);
+	if (tail != 0)
+		(void)os_unmap(block + size, tail);
+	*out = block;
+	return true;
+}
+
+static bool wants_huge(void) {
+	return base.huge == BASE_HUGE_ALWAYS || (base.huge == BASE_HUGE_LATER && base.stats.mapped != 0);
+}
+
+static bool map_block(size_t size, void **out) {
+	if (wants_huge() && size % BLOCK_SIZE == 0 && map_aligned(size, out)) {
+		if (os_huge_pages(*out, size, true) == 0)
+			base.stats.huge += size / BLOCK_SIZE;
+		return true;
+	}
+	if (os_map(NULL, size, out) != 0)
+		return false;
+	(void)os_huge_pages(*out, size, false);
+	return true;
+}
+
 /* Starts a new block that holds at least `need` bytes; smaller blocks when memory is short. */
 static bool add_block(size_t need) {
 	size_t least = round_up(need, size_max(os.page_size, 64 * KIB));
 	for (size_t size = size_max(least, BLOCK_SIZE); size >= least; size /= 2) {
 		void *memory;
-		if (os_map(NULL, round_up(size, os.page_size), &memory) == 0) {
-			size = round_up(size, os.page_size);
-			(void)os_huge_pages(memory, size, false);
+		size_t whole = round_up(size, os.page_size);
+		if (map_block(whole, &memory)) {
 			base.next = (uintptr_t)memory;
-			base.end = base.next + size;
-			base.stats.mapped += size;
+			base.end = base.next + whole;
+			base.stats.mapped += whole;
 			return true;
 		}
 	}

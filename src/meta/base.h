@@ -11,6 +11,15 @@
 
 #include "util/util.h"
 
+/* Which blocks ask for huge pages; the others forbid them. Those that ask begin at a multiple of 2 MiB. */
+enum base_huge {
+	BASE_HUGE_NEVER,
+	BASE_HUGE_LATER, /* from the second on: small programs keep their few pages */
+	BASE_HUGE_ALWAYS,
+};
+/* Called once, before the first block is made; without it: never. */
+void base_start(enum base_huge huge);
+
 /* Kinds of records with a free list. Slot storage of 2^n slots of 8 bytes is kind BASE_SLOTS + n. */
 enum base_kind {
 	BASE_SPAN,
@@ -38,6 +47,7 @@ struct base_stats {
 	size_t mapped;    /* bytes of blocks */
 	size_t allocated; /* bytes bumped off them */
 	size_t idle;      /* bytes on free lists */
+	size_t huge;      /* huge pages asked for: 2 MiB each */
 };
 struct base_stats base_read_stats(void);
 

@@ -12,7 +12,7 @@
 struct leaf {
 	struct span
 		*span[LEAF_PAGES]; /* first, so that the entries of a chunk are a page: map_forget_spans */
-	struct chunk *chunk[LEAF_CHUNKS];
+	_Atomic(struct chunk *) chunk[LEAF_CHUNKS]; /* [acquire/release] */
 	uint8_t own_classes[LEAF_PAGES];
 	uint8_t *classes; /* own_classes, or a slice of the home table  [const after publishing] */
 };
@@ -86,11 +86,11 @@ struct span *map_span(const void *ptr) {
 
 struct chunk *map_chunk(uintptr_t addr) {
 	const struct leaf *leaf = leaf_of(addr);
-	return leaf == NULL ? NULL : leaf->chunk[(addr >> CHUNK_SHIFT) & (LEAF_CHUNKS - 1)];
+	return leaf == NULL ? NULL : load_acquire(&leaf->chunk[(addr >> CHUNK_SHIFT) & (LEAF_CHUNKS - 1)]);
 }
 
 void map_set_chunk(uintptr_t addr, struct chunk *chunk) {
-	leaf_of(addr)->chunk[(addr >> CHUNK_SHIFT) & (LEAF_CHUNKS - 1)] = chunk;
+	store_release(&leaf_of(addr)->chunk[(addr >> CHUNK_SHIFT) & (LEAF_CHUNKS - 1)], chunk);
 }
 
 void map_enter(struct span *span) {

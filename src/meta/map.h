@@ -16,7 +16,7 @@
  *
  * Synchronisation: an entry is written by the owner of the pages before a block is handed out and after all
  * blocks came back, so readers that hold a live block need no lock. Leaves are published with a release store
- * and never go away. Lock: RANK_MAP, for making leaves. */
+ * and never go away. Chunk entries are atomic: a pool looks at those beside its own, which another may change. Lock: RANK_MAP, for making leaves. */
 #ifndef ASHLAR_META_MAP_H
 #define ASHLAR_META_MAP_H
 

@@ -3,7 +3,7 @@
 
 #define INVERSE(bytes) ((uint32_t)((((uint64_t)1 << 32) + (bytes)-1) / (bytes)))
 
-const struct class_info class_info[CLASS_COUNT] = {
+struct class_info class_info[CLASS_COUNT] = {
 #define SMALL(class, from, bytes, pages) [class] = {bytes, INVERSE(bytes), (pages)*4096 / (bytes), pages},
 #define LARGE(class, from, bytes)        [class] = {bytes, INVERSE(bytes), 1, (bytes) / 4096},
 #include "meta/classes.def"
@@ -27,12 +27,26 @@ const uint8_t class_table[CACHED_MAX / 8 + 1] = {
 #undef SMALL
 #undef LARGE
 
+bool size_large_rounded;
+
+void size_set_large_classes(bool rounded) {
+	size_large_rounded = rounded;
+}
+
+void size_set_slab(unsigned class, unsigned pages) {
+	struct class_info *info = &class_info[class];
+	size_t most = size_min(SLAB_PAGES, (size_t)SLAB_REGIONS * info->bytes / PAGE);
+	pages = (unsigned)size_max(size_min(pages, most), size_pages(info->bytes));
+	info->slab_pages = (uint16_t)pages;
+	info->regions = (uint16_t)(pages * PAGE / info->bytes);
+}
+
 size_t size_usable(size_t size) {
 	if (size <= CACHED_MAX)
 		return class_info[size_class(size)].bytes;
 	if (size > SIZE_LIMIT)
 		return 0;
-	return round_up(size, PAGE);
+	return size_large_pages(size) * PAGE;
 }
 
 size_t size_usable_aligned(size_t size, size_t align) {

@@ -1,7 +1,8 @@
 /* size.h - size classes: from a request to a class and to the usable size.
  *
  *   usable(s) = bytes of the smallest class >= s          s <= CACHED_MAX
- *             = s rounded up to PAGE                      above
+ *             = s rounded up to PAGE                      above; or bytes of the smallest large class >= s, where the
+ *                                                         option says so
  *
  *   a class of k * 2^n bytes (k odd) is aligned to min(2^n, PAGE): slabs begin on a page */
 #ifndef ASHLAR_META_SIZE_H
@@ -31,7 +32,17 @@ struct class_info {
 	uint16_t regions;    /* per slab; 1 for large */
 	uint16_t slab_pages; /* pages of a slab, or of the block when large */
 };
-extern const struct class_info class_info[CLASS_COUNT];
+extern struct class_info class_info[CLASS_COUNT]; /* [const after start] */
+
+/* Gives the slabs of a small class `pages` pages, or as many as it takes to hold 1 to SLAB_REGIONS blocks and no more
+ * than SLAB_PAGES. At start. */
+#define SLAB_PAGES   64u
+#define SLAB_REGIONS 512u
+void size_set_slab(unsigned class, unsigned pages);
+
+/* Whether sizes above CACHED_MAX, too, are rounded up to a class, four per doubling. At start. */
+void size_set_large_classes(bool rounded);
+extern bool size_large_rounded; /* [const after start] */
 
 /* Class by (size + 7) / 8, for sizes up to CACHED_MAX; size 0 is class 1. */
 extern const uint8_t class_table[CACHED_MAX / 8 + 1];
@@ -62,6 +73,15 @@ static inline size_t size_of_large_class(unsigned large) {
 /* Number of pages that hold `size` bytes. */
 static inline size_t size_pages(size_t size) {
 	return (size >> PAGE_SHIFT) + ((size & (PAGE - 1)) != 0);
+}
+
+/* Number of pages of a large block for a request. */
+static inline size_t size_large_pages(size_t size) {
+	if (size < LARGE_MIN)
+		size = LARGE_MIN;
+	if (unlikely(size_large_rounded) && size <= SIZE_LIMIT)
+		size = size_of_large_class(size_large_class(size));
+	return size_pages(size);
 }
 
 #endif

@@ -93,7 +93,20 @@ int os_map_at(void *at, size_t size) {
 }
 
 int os_purge(void *addr, size_t size) {
-	return advise(addr, size, MADV_DONTNEED);
+	int error = advise(addr, size, MADV_DONTNEED);
+	if (unlikely(os.purge_lies) && error == 0)
+		memset(addr, 0, size);
+	return error;
+}
+
+bool os_try_purge(void) {
+	void *page = NULL;
+	if (os_map(NULL, os.page_size, &page) != 0)
+		return true; /* short of memory just now: nothing is known */
+	*(volatile char *)page = 1;
+	os.purge_lies = advise(page, os.page_size, MADV_DONTNEED) == 0 && *(volatile char *)page != 0;
+	(void)os_unmap(page, os.page_size);
+	return !os.purge_lies;
 }
 
 int os_purge_lazy(void *addr, size_t size) {

@@ -21,7 +21,8 @@ struct os_facts {
 	unsigned cpus;    /* min(affinity, ceil(cgroup quota of own group and ancestors)); at least 1 */
 	enum os_thp thp;  /* mode of transparent huge pages, of the system and of this process */
 	bool overcommits; /* false: vm.overcommit_memory is 2 */
-	size_t max_maps;  /* limit of mappings of this process */
+	bool purge_lies; /* true: os_try_purge found that purged pages keep what was in them; os_purge clears them */
+	size_t max_maps; /* limit of mappings of this process */
 };
 extern struct os_facts os;
 
@@ -42,6 +43,9 @@ int os_unmap(void *addr, size_t size);
 
 /* Gives the pages back at once; they read as zero afterwards (MADV_DONTNEED). */
 int os_purge(void *addr, size_t size);
+/* Tries that on a page of its own, and sets os.purge_lies. False: the system takes the call and does nothing, as some
+ * emulators do. At start only. */
+bool os_try_purge(void);
 /* Gives the pages back when the system needs them; they read as before or as zero (MADV_FREE). */
 int os_purge_lazy(void *addr, size_t size);
 /* Replaces the range by a fresh zeroed mapping, without the marks of os_huge_pages, so that neighbouring

@@ -2,14 +2,33 @@
 #include <string.h>
 #include "page/page.h"
 
-void chunk_init(struct chunk *chunk, uintptr_t base) {
-	memset(chunk, 0, sizeof *chunk);
+static void init(struct chunk *chunk, struct pool *pool, uintptr_t base, size_t pages) {
+	memset(chunk, 0, offsetof(struct chunk, pool));
+	store_relaxed(&chunk->state, CHUNK_WHOLE);
+	store_release(&chunk->pool, pool); /* after the state: who finds its pool here finds that state */
 	list_init(&chunk->link);
 	list_init(&chunk->unclean_link);
 	chunk->base = base;
-	chunk->nfree = CHUNK_PAGES;
-	chunk->longest = CHUNK_PAGES;
-	memset(chunk->free, 0xff, sizeof chunk->free);
+	chunk->pages = pages;
+	chunk->nfree = chunk->longest = (uint16_t)size_min(pages, CHUNK_PAGES);
+	bitmap_set_range(chunk->free, 0, chunk->nfree);
+}
+
+void chunk_init(struct chunk *chunk, struct pool *pool, uintptr_t base) {
+	init(chunk, pool, base, CHUNK_PAGES);
+	chunk->whole = CHUNK_PAGES;
+}
+
+void chunk_init_odd(struct chunk *chunk, struct pool *pool, uintptr_t base, size_t pages) {
+	init(chunk, pool, base, pages);
+	chunk->whole = UINT16_MAX;
+}
+
+void chunk_set_stale(struct chunk *chunk) {
+	chunk->has_stale = true;
+	memcpy(chunk->stale, chunk->free, sizeof chunk->stale);
+	memset(chunk->unclean, 0, sizeof chunk->unclean);
+	memset(chunk->count, 0, sizeof chunk->count);
 }
 
 static void mark_used(struct chunk *chunk, unsigned first, unsigned count) {
@@ -61,19 +80,33 @@ bool chunk_take_at(struct chunk *chunk, unsigned first, unsigned count) {
 
 bool chunk_is_clean(const struct chunk *chunk, unsigned first, unsigned count) {
 	return bitmap_next_set(chunk->unclean[PAGE_DIRTY], CHUNK_PAGES, first) >= first + count &&
-	       bitmap_next_set(chunk->unclean[PAGE_MUZZY], CHUNK_PAGES, first) >= first + count;
+	       bitmap_next_set(chunk->unclean[PAGE_MUZZY], CHUNK_PAGES, first) >= first + count &&
+	       (!chunk->has_stale || bitmap_next_set(chunk->stale, CHUNK_PAGES, first) >= first + count);
+}
+
+/* Keeps the third of the bitmaps of free pages; only chunks of private pools come here. */
+static void note_stale(struct chunk *chunk, unsigned first, unsigned count, bool stale) {
+	if (stale)
+		bitmap_set_range(chunk->stale, first, count);
+	else
+		bitmap_clear_range(chunk->stale, first, count);
+	chunk->has_stale = true;
 }
 
 /* Enters free pages into the counts; their state bits are set already. */
 static void note_freed(struct chunk *chunk, unsigned count, enum page_state state) {
 	chunk->nfree = (uint16_t)(chunk->nfree + count);
-	if (state != PAGE_CLEAN)
+	if (state < PAGE_STATES)
 		chunk->count[state] = (uint16_t)(chunk->count[state] + count);
 }
 
 void chunk_give(struct chunk *chunk, unsigned first, unsigned count, enum page_state state) {
 	expect(bitmap_count_range(chunk->free, first, count) == 0);
 	bitmap_set_range(chunk->free, first, count);
+	if (unlikely(chunk->pinned) && state != PAGE_CLEAN)
+		state = PAGE_STALE;
+	if (unlikely(chunk->has_stale || state == PAGE_STALE))
+		note_stale(chunk, first, count, state == PAGE_STALE);
 	for (int s = 0; s < PAGE_STATES; s++) {
 		if (s == (int)state)
 			bitmap_set_range(chunk->unclean[s], first, count);
@@ -131,7 +164,10 @@ void chunk_audit(const struct chunk *chunk) {
 	must(longest <= chunk->longest, chunk);
 	unsigned count[PAGE_STATES] = {0};
 	for (unsigned i = 0; i < CHUNK_WORDS; i++) {
-		must((chunk->unclean[PAGE_DIRTY][i] & chunk->unclean[PAGE_MUZZY][i]) == 0, chunk);
+		uint64_t dirty = chunk->unclean[PAGE_DIRTY][i], muzzy = chunk->unclean[PAGE_MUZZY][i];
+		must((dirty & muzzy) == 0, chunk);
+		must((chunk->free[i] & (dirty | muzzy) & chunk->stale[i]) == 0, chunk);
+		must(chunk->has_stale || chunk->stale[i] == 0, chunk);
 		for (int s = 0; s < PAGE_STATES; s++)
 			count[s] += bit_count(chunk->free[i] & chunk->unclean[s][i]);
 	}

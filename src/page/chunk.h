@@ -1,17 +1,23 @@
 /* chunk.h - the record of one chunk: 512 pages of 4 KiB, 2 MiB, aligned to its size.
  *
- *   page:    used         free, clean       free, dirty            free, muzzy
- *   free:    0            1                 1                      1
- *   dirty:   (remembers)  0                 1 written, resident    0
- *   muzzy:   (remembers)  0                 0                      1 written, given back lazily
+ *   page:    used         free, clean   free, stale   free, dirty            free, muzzy
+ *   free:    0            1             1             1                      1
+ *   dirty:   (remembers)  0             0             1 written, resident    0
+ *   muzzy:   (remembers)  0             0             0                      1 written, given back lazily
+ *   stale:   (remembers)  0             1 may read as anything               0
  *
- *   A clean page reads as zero. nfree = bits in free, count[s] = bits in free & state[s],
- *   longest >= longest run of bits in free; dirty & muzzy = 0.
+ *   A clean page reads as zero. A stale one is not worth purging (again): its owner declined, or it is pinned.
+ *   nfree = bits in free, count[s] = bits in free & state[s], longest >= longest run of bits in free;
+ *   of dirty, muzzy, stale at most one. has_stale = 0 => stale = 0.
  *
  *   state                         who owns the record
  *   CHUNK_POOLED                  the pool (pool lock); all pages free; `run` is valid in the first and last of a range
  *   CHUNK_SHARED                  the pages of one arena (its lock): runs of it are handed out
  *   CHUNK_WHOLE                   the huge block that fills it
+ *
+ * An odd range, which a program's own source of memory gave, has a record too: base and size are any pages, it is in
+ * no page map (spans point at it), belongs to its arena for life. One of less than a chunk is SHARED, pages beyond its
+ * end count as used; a larger one is WHOLE.
  *
  * Functions here are bookkeeping on one record: no lock, no system call; the owner's lock is held. */
 #ifndef ASHLAR_PAGE_CHUNK_H
@@ -19,7 +25,9 @@
 
 #include "meta/meta.h"
 
-enum page_state { PAGE_DIRTY, PAGE_MUZZY, PAGE_STATES, PAGE_CLEAN = PAGE_STATES };
+enum page_state { PAGE_DIRTY, PAGE_MUZZY, PAGE_STATES, PAGE_CLEAN = PAGE_STATES, PAGE_STALE };
+
+struct pool;
 
 enum chunk_state { CHUNK_POOLED, CHUNK_SHARED, CHUNK_WHOLE };
 
@@ -30,24 +38,39 @@ struct chunk {
 	struct list unclean_link; /* in a list of pages: has free dirty or muzzy pages */
 	uintptr_t base;           /* [const] */
 	struct pages *owner;      /* NULL in the pool */
+	size_t pages;             /* [const] CHUNK_PAGES, or those of an odd range */
 	uint32_t run;             /* pooled: chunks of the range this one begins or ends */
 	uint32_t run_unclean;     /* pooled, first of its range: chunks of it with unclean pages */
 	uint32_t pass;            /* purge pass that has been here */
 	uint16_t nfree;
 	uint16_t count[PAGE_STATES]; /* free pages in each state */
 	uint16_t longest;
-	_Atomic(uint8_t)
-		state;  /* enum chunk_state; to and from CHUNK_POOLED under the pool lock   [atomic] */
+	uint16_t whole; /* free pages with which it leaves its arena: CHUNK_PAGES; odd: never */
 	uint8_t level;  /* pages: occupancy list */
 	uint8_t bucket; /* pages: list of its level, by longest run */
 	bool listed;
-	bool moved; /* pages were moved in or out by the kernel: mappings do not merge */
+	bool moved;       /* pages were moved in or out by the kernel: mappings do not merge */
+	bool joined;      /* private pool: one range, to its source, with the chunk before  [pool lock] */
+	bool decommitted; /* must be committed before use */
+	bool pinned;      /* never purged: what comes free is stale */
+	bool has_stale;
 	uint64_t free[CHUNK_WORDS];
 	uint64_t unclean[PAGE_STATES][CHUNK_WORDS];
+	uint64_t stale[CHUNK_WORDS];
+	_Atomic(struct pool *) pool; /* where it goes when wholly free; written before `state`   [atomic] */
+	_Atomic(uint8_t) state; /* enum chunk_state; to and from CHUNK_POOLED under the pool lock  [atomic] */
 };
 
+static inline bool chunk_is_odd(const struct chunk *chunk) {
+	return chunk->whole != CHUNK_PAGES;
+}
+
 /* Makes a record for fresh, clean, free memory. */
-void chunk_init(struct chunk *chunk, uintptr_t base);
+void chunk_init(struct chunk *chunk, struct pool *pool, uintptr_t base);
+/* The same for an odd range of `pages` pages. */
+void chunk_init_odd(struct chunk *chunk, struct pool *pool, uintptr_t base, size_t pages);
+/* Of free pages: they may read as anything from now on / whole chunks: they are in one state. */
+void chunk_set_stale(struct chunk *chunk);
 
 /* Takes the first free run of `count` pages at a multiple of `align` pages, preferring one that is wholly dirty or
  * muzzy. *first gets its page. False: there is none; then `longest` is exact when align is 1. */

@@ -37,12 +37,14 @@ static bool share_tail(struct pages *pages, struct chunk *chunk, unsigned tail) 
 struct span *huge_take(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
 	size_t whole = count / CHUNK_PAGES;
 	unsigned tail = (unsigned)(count % CHUNK_PAGES);
-	struct chunk *first = pool_take(pages->pool, whole + (tail != 0), size_max(align, CHUNK));
+	struct chunk *first =
+		pool_take(load_acquire(&pages->pool), whole + (tail != 0), size_max(align, CHUNK));
 	if (first == NULL)
 		return NULL;
 	lock_take(&pages->lock);
 	struct span *span = pages_new_span(pages, kind);
 	if (span != NULL) {
+		span->chunk = first;
 		span->base = first->base;
 		span->pages = count;
 		span->zeroed = fill_whole(pages, first->base, whole);
@@ -52,7 +54,7 @@ struct span *huge_take(struct pages *pages, enum span_kind kind, size_t count, s
 	}
 	lock_drop(&pages->lock);
 	if (span == NULL)
-		pool_give(pages->pool, first, whole + (tail != 0));
+		pool_give(load_acquire(&pages->pool), first, whole + (tail != 0));
 	return span;
 }
 
@@ -77,7 +79,7 @@ static void refresh(struct pages *pages, uintptr_t base, size_t count) {
 	size_t marked = count - mark_moved(base, count, false);
 	for (size_t i = 0; i < count; i++)
 		chunk_at(base, i)->moved = false;
-	pool_note_fresh(pages->pool, marked);
+	pool_note_fresh(load_acquire(&pages->pool), marked);
 }
 
 void huge_give(struct pages *pages, struct span *span) {
@@ -96,7 +98,8 @@ void huge_give(struct pages *pages, struct span *span) {
 	pages_old_span(pages, span);
 	lock_drop(&pages->lock);
 	if (whole + (last != NULL) > 0)
-		pool_give(pages->pool, whole > 0 ? chunk_at(base, 0) : last, whole + (last != NULL));
+		pool_give(load_acquire(&pages->pool), whole > 0 ? chunk_at(base, 0) : last,
+		          whole + (last != NULL));
 }
 
 /* -- resizing -------------------------------------------------------------------------------------------------- */
@@ -127,7 +130,8 @@ static void shrink(struct pages *pages, struct span *span, size_t count) {
 	lock_drop(&pages->lock);
 	size_t freed = (whole > freed_from ? whole - freed_from : 0) + (last != NULL);
 	if (freed > 0)
-		pool_give(pages->pool, whole > freed_from ? chunk_at(base, freed_from) : last, freed);
+		pool_give(load_acquire(&pages->pool), whole > freed_from ? chunk_at(base, freed_from) : last,
+		          freed);
 }
 
 /* The rest of the last, shared chunk joins the block, which then ends with the chunk. */
@@ -155,7 +159,7 @@ static bool grow(struct pages *pages, struct span *span, size_t count) {
 	size_t in_last = tail == 0 ? 0 : size_min(CHUNK_PAGES - tail, count - old);
 	size_t beyond = count - old - in_last, chunks = (beyond + CHUNK_PAGES - 1) / CHUNK_PAGES;
 	uintptr_t end = round_up(span->base + old * PAGE, CHUNK);
-	if (chunks > 0 && !pool_take_at(pages->pool, end, chunks))
+	if (chunks > 0 && !pool_take_at(load_acquire(&pages->pool), end, chunks))
 		return false;
 	lock_take(&pages->lock);
 	bool done = in_last == 0 || fill_tail(pages, span, tail, (unsigned)in_last);
@@ -169,7 +173,7 @@ static bool grow(struct pages *pages, struct span *span, size_t count) {
 	}
 	lock_drop(&pages->lock);
 	if (!done && chunks > 0)
-		pool_give(pages->pool, chunk_at(end, 0), chunks);
+		pool_give(load_acquire(&pages->pool), chunk_at(end, 0), chunks);
 	return done;
 }
 
@@ -187,7 +191,7 @@ bool page_move(struct pages *pages, struct span *to, struct span *from, size_t b
 	size_t chunks = bytes / CHUNK;
 	if (!huge_is(to) || !huge_is(from) || chunks == 0)
 		return false;
-	if (!pool_allow_move(pages->pool,
+	if (!pool_allow_move(load_acquire(&pages->pool),
 	                     mark_moved(to->base, chunks, false) + mark_moved(from->base, chunks, false)))
 		return false;
 	/* Marked also when the move fails: they are counted by now, and it costs them one fresh mapping later. */

@@ -5,8 +5,8 @@
 
 #include "page/pages.h"
 
-static inline unsigned page_in_chunk(uintptr_t addr) {
-	return (unsigned)((addr & (CHUNK - 1)) >> PAGE_SHIFT);
+static inline unsigned page_in_chunk(const struct chunk *chunk, uintptr_t addr) {
+	return (unsigned)((addr - chunk->base) >> PAGE_SHIFT);
 }
 
 /* Puts the chunk into the lists its counts ask for / takes it out of all. */

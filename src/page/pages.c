@@ -71,6 +71,7 @@ void pages_adopt(struct pages *pages, struct chunk *chunk) {
 	chunk->level = 0;
 	chunk->pass = pages->pass; /* whichever arena's it was: the next pass visits it */
 	chunk->listed = false;
+	pages->owned += chunk->pages;
 	list_init(&chunk->link);
 	list_init(&chunk->unclean_link);
 	pages_note(pages, chunk, true);
@@ -79,7 +80,7 @@ void pages_adopt(struct pages *pages, struct chunk *chunk) {
 
 struct chunk *pages_settle(struct pages *pages, struct chunk *chunk) {
 	audit(chunk_audit(chunk));
-	if (chunk->nfree < CHUNK_PAGES) {
+	if (chunk->nfree < chunk->whole) {
 		if (pages->spare == chunk)
 			pages->spare = NULL;
 		pages_list(pages, chunk);
@@ -92,6 +93,7 @@ struct chunk *pages_settle(struct pages *pages, struct chunk *chunk) {
 	}
 	pages_unlist(pages, chunk);
 	pages_note(pages, chunk, false);
+	pages->owned -= CHUNK_PAGES;
 	return chunk;
 }
 
@@ -162,7 +164,7 @@ static struct chunk *take_run(struct pages *pages, unsigned count, unsigned alig
 /* Takes a run out of a chunk that comes from the pool. */
 static struct chunk *take_fresh_run(struct pages *pages, unsigned count, unsigned align, unsigned *first)
 	REQUIRES(pages->lock) {
-	struct chunk *chunk = pool_take(pages->pool, 1, CHUNK);
+	struct chunk *chunk = pool_take(load_acquire(&pages->pool), 1, CHUNK);
 	if (chunk == NULL)
 		return NULL;
 	bool taken = chunk_take(chunk, count, align, first);
@@ -185,6 +187,7 @@ static struct span *take_small(struct pages *pages, enum span_kind kind, unsigne
 		return NULL;
 	}
 	(void)pages_settle(pages, chunk);
+	span->chunk = chunk;
 	span->base = chunk->base + (size_t)first * PAGE;
 	span->pages = count;
 	span->zeroed = chunk_is_clean(chunk, first, count);
@@ -211,15 +214,15 @@ struct chunk *pages_give_run(struct pages *pages, struct chunk *chunk, unsigned 
 }
 
 static void give_small(struct pages *pages, struct span *span) {
-	struct chunk *chunk = map_chunk(span->base);
+	struct chunk *chunk = span->chunk;
 	lock_take(&pages->lock);
-	struct chunk *whole =
-		pages_give_run(pages, chunk, page_in_chunk(span->base), (unsigned)span->pages, PAGE_DIRTY);
+	struct chunk *whole = pages_give_run(pages, chunk, page_in_chunk(chunk, span->base),
+	                                     (unsigned)span->pages, PAGE_DIRTY);
 	pages->active -= span->pages;
 	pages_old_span(pages, span);
 	lock_drop(&pages->lock);
 	if (whole != NULL)
-		pool_give(pages->pool, whole, 1);
+		pool_give(load_relaxed(&whole->pool), whole, 1);
 }
 
 void page_give(struct pages *pages, struct span *span) {
@@ -231,8 +234,8 @@ void page_give(struct pages *pages, struct span *span) {
 
 /* Changes the size of a span inside one chunk. */
 static bool resize_in_chunk(struct pages *pages, struct span *span, unsigned count) {
-	struct chunk *chunk = map_chunk(span->base), *whole = NULL;
-	unsigned first = page_in_chunk(span->base), old = (unsigned)span->pages;
+	struct chunk *chunk = span->chunk, *whole = NULL;
+	unsigned first = page_in_chunk(chunk, span->base), old = (unsigned)span->pages;
 	bool done = true;
 	lock_take(&pages->lock);
 	if (count < old) {
@@ -253,9 +256,10 @@ static bool resize_in_chunk(struct pages *pages, struct span *span, unsigned cou
 }
 
 bool page_resize(struct pages *pages, struct span *span, size_t count) {
-	if (huge_is(span) || (page_in_chunk(span->base) == 0 && count >= CHUNK_PAGES))
+	unsigned first = huge_is(span) ? 0 : page_in_chunk(span->chunk, span->base);
+	if (huge_is(span) || (first == 0 && count >= CHUNK_PAGES && !chunk_is_odd(span->chunk)))
 		return huge_resize(pages, span, count);
-	if (page_in_chunk(span->base) + count > CHUNK_PAGES)
+	if (first + count > CHUNK_PAGES)
 		return false;
 	return count == span->pages || resize_in_chunk(pages, span, (unsigned)count);
 }
@@ -279,7 +283,7 @@ void page_zero(struct span *span, size_t bytes, size_t purge_threshold) {
 void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES],
                 uint64_t now) NO_LOCK_ANALYSIS {
 	lock_init(&pages->lock, RANK_PAGES);
-	pages->pool = pool;
+	store_relaxed(&pages->pool, pool);
 	for (unsigned level = 0; level < PAGES_LEVELS; level++) {
 		list_init(&pages->unclean[level]);
 		for (unsigned b = 0; b < PAGES_BUCKETS; b++)
@@ -319,7 +323,7 @@ void pages_audit(struct pages *pages) {
 				must(chunk->owner == pages && load_relaxed(&chunk->state) == CHUNK_SHARED,
 				     chunk);
 				must(chunk->level == level && chunk->bucket == b && chunk->nfree > 0, chunk);
-				must(chunk->nfree < CHUNK_PAGES || chunk == pages->spare, chunk);
+				must(chunk->nfree < chunk->whole || chunk == pages->spare, chunk);
 				for (int s = 0; s < PAGE_STATES; s++)
 					sum[s] += chunk->count[s];
 			}

@@ -25,7 +25,9 @@
 
 struct pages {
 	struct lock lock;
-	struct pool *pool; /* [const] */
+	_Atomic(struct pool *) pool; /* where new chunks come from; they remember theirs   [atomic] */
+	unsigned index;              /* of the arena, told to hooks                          [const] */
+	_Atomic(uint8_t) dss;        /* enum page_dss                                       [atomic] */
 	uint32_t filled[PAGES_LEVELS];
 	uint32_t pass; /* of purging */
 	struct list bucket[PAGES_LEVELS][PAGES_BUCKETS];
@@ -33,12 +35,16 @@ struct pages {
 	struct chunk *spare;               /* a wholly free chunk kept, or NULL */
 	struct decay decay[PAGE_STATES];
 	size_t pages[PAGE_STATES];
-	size_t active;
+	size_t active;              /* pages; its address is given out */
+	size_t owned;               /* pages of all chunks that are the arena's */
 	size_t purged[PAGE_STATES]; /* pages that left the state by purging */
-	size_t purges[PAGE_STATES]; /* system calls for that */
+	size_t purges[PAGE_STATES]; /* calls for that */
+	size_t passes[PAGE_STATES]; /* times that was begun */
 	struct list idle_spans[2];  /* span records to reuse: of slabs, of large blocks */
 };
 
+/* Starts an arena's pages. A private pool becomes this arena's for good, and takes over its decay time; with the shared
+ * one, set `index` afterwards. */
 void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES], uint64_t now);
 
 /* Takes `count` >= 1 pages starting at a multiple of `align` bytes (a power of two, >= PAGE). The span has kind, base,
@@ -61,14 +67,54 @@ void page_zero(struct span *span, size_t bytes, size_t purge_threshold);
 void page_decay(struct pages *pages, uint64_t now, bool all);
 void page_set_decay(struct pages *pages, enum page_state state, int64_t ms, uint64_t now);
 
+/* The table that the arena's memory comes from; page_default_hooks unless exchanged. / Exchanges it, at any time, and
+ * returns the one before in *before (may be NULL). An arena of the shared pool gets a private one thereby; what it has
+ * goes back to where it came from. False: no memory for that. Takes no lock but its own. */
+extent_hooks_t *page_hooks(struct pages *pages);
+bool page_set_hooks(struct pages *pages, extent_hooks_t *hooks, extent_hooks_t **before);
+
+/* Whether page_take and page_give may run functions of the program: no lock may be held around them then. */
+bool page_calls_out(const struct pages *pages);
+
+/* Gives everything of an arena with a private pool back, after all its blocks: through dalloc, then destroy; under
+ * default hooks to the shared pool `heir`. The pages, and the pool, are not to be used afterwards. False, and nothing was
+ * done: a block is left, or the pool is not private. PURGE is held. */
+bool page_destroy(struct pages *pages, struct pool *heir);
+
+enum page_dss page_dss(const struct pages *pages);
+void page_set_dss(struct pages *pages, enum page_dss dss);
+
+/* Most bytes that are asked for ahead of need. Setting rounds down to a page size class; false: less than a page. */
+size_t page_grow_limit(const struct pages *pages);
+bool page_set_grow_limit(struct pages *pages, size_t bytes);
+
 /* True once the dirty decay time of any arena was 0: then every free is to be followed by a purge. */
 bool page_purges_at_once(void);
 
+/* With a private pool, what is there is included. */
 struct page_stats {
 	size_t active, dirty, muzzy; /* pages */
-	size_t purged[PAGE_STATES], purges[PAGE_STATES];
+	size_t retained, pinned,
+		mapped;   /* bytes: free and given back; free, never purged; all but retained */
+	size_t abandoned; /* bytes of address space that nobody took back */
+	size_t purged[PAGE_STATES], purges[PAGE_STATES], passes[PAGE_STATES];
 };
 struct page_stats page_read_stats(struct pages *pages);
+
+/* Free runs of pages in one state, by page size class: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, ... pages. A run
+ * counts under the largest class that fits into it. */
+#define PAGE_CLASSES 199u
+enum { EXTENT_DIRTY, EXTENT_MUZZY, EXTENT_RETAINED, EXTENT_PINNED, EXTENT_STATES };
+struct page_extent_stats {
+	size_t count[EXTENT_STATES], bytes[EXTENT_STATES];
+};
+/* Index of the largest class of at most `pages` pages, 1 at least / pages of a class. */
+unsigned page_class_of(size_t pages);
+size_t page_class_pages(unsigned index);
+/* Adds those of the arena, with a private pool also those there / those of a pool. Walks all free chunks under the
+ * lock. */
+void page_read_extents(struct pages *pages, struct page_extent_stats out[PAGE_CLASSES]);
+void pool_read_extents(struct pool *pool, struct page_extent_stats out[PAGE_CLASSES]);
 
 /* Debug: lists, masks and sums agree with the chunks. */
 void pages_audit(struct pages *pages);

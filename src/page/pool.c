@@ -165,7 +165,7 @@ static bool adopt(struct pool *pool, uintptr_t base, size_t count) REQUIRES(pool
 			}
 			return false;
 		}
-		chunk_init(chunk, base + i * CHUNK);
+		chunk_init(chunk, pool, base + i * CHUNK);
 		map_set_chunk(chunk->base, chunk);
 	}
 	add_relaxed(&pool->mapped, count);

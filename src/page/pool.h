@@ -1,4 +1,5 @@
-/* pool.h - whole free chunks of the process, shared by all arenas: memory freed in one serves another.
+/* pool.h - whole free chunks: one pool is shared by all automatic arenas, so that memory freed in one serves another; a
+ * manual arena, or one with extent hooks of its own, has a private pool.
  *
  * Free chunks that touch form one range. A range is in one of two sets, unclean (some page may be resident)
  * or clean, and there in a list by its length:
@@ -10,6 +11,10 @@
  * A request takes the best fit from the unclean set, else from the clean one, else maps more. Address space is
  * retained. Free pages decay here by dirty_decay_ms like those of an arena, in whole chunks.
  *
+ * A private pool asks its hooks for everything. To them a range is one object: what touches joins only when `merge`
+ * agrees, a part is taken only when `split` agrees (chunk->joined remembers), and no lock is held meanwhile: the range
+ * is taken out whole, and the rest put back. See ranges.c.
+ *
  *   pages[s] = sum of count[s] of pooled chunks;   mapped = chunks made so far
  *
  * Lock: RANK_POOL, inside every function; not held while purging (chunks in transit are in no range). */
@@ -19,6 +24,7 @@
 #include "thread/lock.h"
 #include "page/chunk.h"
 #include "page/decay.h"
+#include "page/hooks.h"
 
 #define POOL_BUCKETS 64u
 
@@ -37,17 +43,42 @@ struct pool {
 	size_t purged;          /* pages given back so far */
 	size_t purges;          /* system calls for that */
 	size_t moved;           /* chunks with `moved` set: each may cost two mappings */
+	size_t holes;           /* unmapped ranges: each may cost a mapping */
 	uintptr_t hint;         /* where the next mapping is asked for */
+	_Atomic(uint8_t) dss;   /* enum page_dss                                     [atomic] */
+
+	bool is_private;                 /* the rest is a private pool's          [const] */
+	unsigned arena;                  /* whose                                 [const] */
+	_Atomic(extent_hooks_t *) hooks; /*                                      [atomic] */
+	_Atomic(size_t) grow_limit;      /* bytes asked for ahead of need        [atomic] */
+	struct list odd;                 /* free odd ranges of a chunk and more */
+	size_t odd_pages;                /* pages of those */
+	size_t odd_dirty;                /* pages of those that are not purged yet */
+	size_t refused;                  /* chunks that are free, but that their source let nobody cut */
+	_Atomic(size_t) abandoned;       /* bytes whose source took them back in no way   [atomic] */
+	struct pool *next_idle;          /* list of destroyed ones                [ranges.c] */
 };
 
 /* `hint` is where the first chunks are asked for (0: anywhere), dirty_ms as for decay_init. */
 void pool_init(struct pool *pool, uintptr_t hint, int64_t dirty_ms, uint64_t now);
+
+/* Where a private pool gets its memory from. */
+struct pool_source {
+	extent_hooks_t *hooks; /* NULL: page_default_hooks */
+	unsigned arena;        /* index that the hooks are told */
+	enum page_dss dss;     /* for the default hooks */
+	size_t grow_limit;     /* bytes; 0: PAGE_GROW_LIMIT_DEFAULT */
+};
+/* A private pool. Its decay time is that of the arena it is given to (pages_init). NULL: no memory. */
+struct pool *pool_make(const struct pool_source *source);
 
 /* Takes `count` adjacent chunks, the first at a multiple of `align` bytes (a power of two, at least CHUNK). Returns the
  * record of the first; those of the others by map_chunk. All are CHUNK_WHOLE, without owner. NULL: no memory. */
 struct chunk *pool_take(struct pool *pool, size_t count, size_t align);
 /* Takes exactly the chunks [base, base + count * CHUNK); false when they are not all free, nor can be mapped. */
 bool pool_take_at(struct pool *pool, uintptr_t base, size_t count);
+/* Private pools: taken chunks become two ranges, the first of `at` chunks. False: their source declined. */
+bool pool_split(struct pool *pool, struct chunk *first, size_t count, size_t at);
 /* Gives back `count` adjacent chunks all of whose pages are free. */
 void pool_give(struct pool *pool, struct chunk *first, size_t count);
 
@@ -60,6 +91,10 @@ bool pool_allow_move(struct pool *pool, size_t count);
 
 /* Bytes of chunks made so far; needs no lock. */
 size_t pool_mapped(const struct pool *pool);
+
+/* Private pools: takes / gives back an odd range. */
+struct chunk *pool_take_odd(struct pool *pool, size_t pages, size_t align);
+void pool_give_odd(struct pool *pool, struct chunk *chunk);
 
 /* Counts `count` chunks out that have a fresh mapping again. */
 void pool_note_fresh(struct pool *pool, size_t count);

@@ -82,7 +82,7 @@ static void purge_chunk(struct pages *pages, struct chunk *chunk, enum page_stat
 	pages->purges[state] += calls;
 	if (whole != NULL) {
 		lock_drop(&pages->lock);
-		pool_give(pages->pool, whole, 1);
+		pool_give(load_relaxed(&whole->pool), whole, 1);
 		lock_take(&pages->lock);
 	}
 }

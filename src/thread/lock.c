@@ -1,8 +1,9 @@
 /* lock.c - futex locks with ranks and a registry. */
 #include "os/os.h"
+#include "ctl/ctl.h"
 #include "thread/lock.h"
 
-#define SPIN_LIMIT 100
+#define SPIN_STEP 6 /* one look takes as long as so many of those that mutex_max_spin counts */
 
 enum { UNREGISTERED, REGISTERED, HELD_BY_ALL };
 
@@ -87,7 +88,8 @@ static bool try_state(struct lock *lock) {
 static NOINLINE void take_contended(struct lock *lock) {
 	if (passes(lock))
 		return;
-	for (int i = 0; i < SPIN_LIMIT; i++) {
+	int64_t limit = opt_now(mutex_max_spin);
+	for (int64_t i = 0; i < limit || limit < 0; i += SPIN_STEP) {
 		if (try_state(lock))
 			return;
 		cpu_relax();

@@ -53,6 +53,22 @@ static bool lane_is_closed(void) {
 	return opt.junk != JUNK_FALSE || opt.zero;
 }
 
+static void check_purge(void) {
+	if (opt.trust_madvise || os_try_purge())
+		return;
+	guard_message("<ashlar>: MADV_DONTNEED does not work (memset will be used instead)\n");
+	guard_message("<ashlar>: (This is the expected behaviour if you are running under QEMU)\n");
+}
+
+static void prepare_records(void) {
+	static const enum base_huge ways[] = {
+		[METADATA_THP_DISABLED] = BASE_HUGE_NEVER,
+		[METADATA_THP_AUTO] = BASE_HUGE_LATER,
+		[METADATA_THP_ALWAYS] = BASE_HUGE_ALWAYS,
+	};
+	base_start(ways[opt.metadata_thp]);
+}
+
 /* The part of the start that cannot fail. */
 static void prepare(bool fast) {
 	os_start();
@@ -60,6 +76,8 @@ static void prepare(bool fast) {
 	event_hooks.suspend = word_suspend;
 	event_hooks.resume = word_resume;
 	options_start();
+	check_purge();
+	prepare_records();
 	arena_prepare(&(struct arena_settings){
 		.limit = opt.narenas,
 		.decay_ms = {[PAGE_DIRTY] = opt.dirty_decay_ms, [PAGE_MUZZY] = opt.muzzy_decay_ms},
@@ -108,6 +126,5 @@ bool thread_start(void) {
 __attribute__((constructor)) static void at_load(void) {
 	(void)thread_start();
 	fork_start(); /* also after a failure: a later call may start it */
-	if (opt.stats_print)
-		(void)atexit(ctl_print_at_exit);
+	(void)atexit(ctl_print_at_exit);
 }

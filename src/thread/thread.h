@@ -103,7 +103,18 @@ void thread_purge(struct arena *arena, bool all);
 unsigned thread_count(void);
 size_t thread_cached_bytes(void);
 
-/* True in a process where the helper thread runs. */
+/* Starts the helper thread now and keeps it / stops it, returns when it is gone, and starts none before one is asked for.
+ * 0, or an errno of the thread's creation, which changes nothing. Hold no lock. */
+int thread_ask_helper(bool wanted);
+/* What was asked for last, at first by the option background_thread. False in a forked child. */
+bool thread_helper_asked(void);
+/* True in a process where the helper thread runs, asked for or not. */
 bool thread_helper_runs(void);
+
+struct helper_stats {
+	uint64_t runs;  /* of all helpers of this process so far */
+	uint64_t slept; /* nanoseconds between them */
+};
+struct helper_stats thread_read_helper(void);
 
 #endif

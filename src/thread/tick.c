@@ -3,11 +3,14 @@
  *   full lane of any thread, every TICK_EVERY visits:   time up?  -> purge, for all arenas
  *   helper thread (programs with several threads):      sleeps one step, purges, sleeps ...
  *
- * helper:   NONE --a malloc finds several threads and a heap of some size--> STARTED --fork, in the child--> NONE
- *           STARTED is also the state while pthread_create runs; if that fails: NONE again, retried after a while.
+ * helper:   NONE --asked for, or a malloc finds several threads and a heap of some size--> RUNS --stop--> ENDS --> NONE
+ *           RUNS is also the state while pthread_create runs; if that fails: NONE again, retried after a while.
+ *           RUNS --helper_thread became false--> NONE         any --fork, in the child--> NONE
  *
- * The helper is started only from malloc's full lane: free is called by the C library while it holds locks that creating a
- * thread needs. Lock: PURGE; the ticks only try it, so that one thread purges and nobody waits for it. */
+ * wake:     AWAKE --the helper goes to sleep for long--> ASLEEP --somebody frees--> AWAKE          any --stop--> LEAVE
+ *
+ * The helper is started only by malloc's full lane and by mallctl: free is called by the C library while it holds locks that
+XX, so that one thread purges and nobody waits for it. */
 #include "os/os.h"
 #include "ctl/ctl.h"
 #include "thread/inside.h"
@@ -27,13 +30,21 @@ static struct lock purge_lock = LOCK_INITIALIZER(RANK_PURGE);
 static uint64_t step;                /* nanoseconds                     [const after start] */
 static _Atomic(uint64_t) next_purge; /* [atomic; written under purge_lock] */
 static _Atomic(uint64_t) next_drain; /* [atomic; written under purge_lock] */
-static _Atomic(bool) helper_started; /* [atomic] */
+
+enum { HELPER_NONE, HELPER_RUNS, HELPER_ENDS };
+enum { WAKE_AWAKE, WAKE_ASLEEP, WAKE_LEAVE };
+static _Atomic(uint32_t) helper;     /* [atomic] */
+static _Atomic(uint32_t) wake_word;  /* [atomic] */
 static _Atomic(uint64_t) next_start; /* [atomic] */
-static _Atomic(uint32_t) wake_word;  /* [atomic] 1: the helper sleeps long and is to be woken */
+static _Atomic(bool) asked_for;      /* [atomic] what the mallctl name background_thread reads */
+static _Atomic(bool) forbidden;      /* [atomic] it was last written false: no start without being asked */
+static _Atomic(uint64_t) runs;       /* [atomic; written by the helper] */
+static _Atomic(uint64_t) slept;      /* nanoseconds between runs  [atomic; written by the helper] */
 
 void tick_start(void) {
 	uint64_t ms = opt.dirty_decay_ms > 0 ? (uint64_t)opt.dirty_decay_ms : (uint64_t)DECAY_STEPS * 50;
 	step = size_max(size_min(ms * MS / DECAY_STEPS, STEP_MAX), MS);
+	store_relaxed(&asked_for, opt.background_thread);
 }
 
 /* Does what is due at `now`. The caller holds purge_lock. */
@@ -59,15 +70,18 @@ void thread_purge(struct arena *arena, bool all) {
 	lock_drop(&purge_lock);
 }
 
+/* Moves wake_word on unless somebody else did. */
+static bool wake_change(uint32_t from, uint32_t to) {
+	return cas_acq_rel(&wake_word, &from, to);
+}
+
 static void look_at_clock(uint64_t now) {
 	uint64_t due = load_relaxed(&next_purge);
 	if (now < due)
 		return;
-	if (load_relaxed(&helper_started)) {
-		if (load_relaxed(&wake_word) != 0) {
-			store_relaxed(&wake_word, 0);
+	if (load_relaxed(&helper) != HELPER_NONE) {
+		if (load_relaxed(&wake_word) == WAKE_ASLEEP && wake_change(WAKE_ASLEEP, WAKE_AWAKE))
 			os_wake(&wake_word, 1);
-		}
 		if (now < due + LATE)
 			return;
 	}
@@ -79,51 +93,118 @@ static void look_at_clock(uint64_t now) {
 
 /* -- the helper ------------------------------------------------------------------------------------------------ */
 
+static bool helper_stays(void) {
+	return load_acquire(&helper) == HELPER_RUNS && (load_relaxed(&asked_for) || opt_now(helper_thread));
+}
+
+/* Until the next run: one step where pages wait for it, longer and longer where none do. A LEAVE may have been meant for
+ * the helper before this one, so it only means: look again. */
+static void helper_sleep(unsigned quiet) {
+	uint64_t before = os_now();
+	if (wake_change(WAKE_LEAVE, WAKE_AWAKE))
+		return;
+	if (quiet == 0) {
+		os_wait(&wake_word, WAKE_AWAKE, step);
+	} else if (quiet <= QUIET_ROUNDS) {
+		os_wait(&wake_word, WAKE_AWAKE, SECOND);
+	} else if (wake_change(WAKE_AWAKE, WAKE_ASLEEP)) {
+		os_wait(&wake_word, WAKE_ASLEEP, LONG_SLEEP);
+		(void)wake_change(WAKE_ASLEEP, WAKE_AWAKE);
+	}
+	add_relaxed(&slept, os_now() - before);
+}
+
 static void help(void *argument) {
 	(void)argument;
 	word_set(&thread_none);
-	for (unsigned quiet = 0;; quiet++) {
+	for (unsigned quiet = 0; helper_stays(); quiet++) {
 		lock_take(&purge_lock);
 		purge(os_now_coarse());
 		lock_drop(&purge_lock);
-		if (arena_count_unused() > 0) {
+		add_relaxed(&runs, 1);
+		if (arena_count_unused() > 0)
 			quiet = 0;
-			os_wait(&wake_word, 0, step);
-		} else if (quiet < QUIET_ROUNDS) {
-			os_wait(&wake_word, 0, SECOND);
-		} else {
-			store_relaxed(&wake_word, 1);
-			os_wait(&wake_word, 1, LONG_SLEEP);
-			store_relaxed(&wake_word, 0);
-		}
+		helper_sleep(quiet);
 	}
+	store_release(&helper, HELPER_NONE);
+	os_wake(&helper, INT_MAX); /* who waits in stop_helper */
+}
+
+/* 0, also when it runs already, or an errno. */
+static int start_helper(void) {
+	uint32_t expected = HELPER_NONE;
+	if (!cas_acq_rel(&helper, &expected, HELPER_RUNS))
+		return 0;
+	store_relaxed(&wake_word, WAKE_AWAKE);
+	int error = os_thread_start(help, NULL, "ashlar");
+	if (error != 0) {
+		store_relaxed(&next_start, os_now_coarse() + RETRY);
+		store_release(&helper, HELPER_NONE);
+		os_wake(&helper, INT_MAX);
+	}
+	return error;
+}
+
+static void await_end(void) {
+	while (load_acquire(&helper) == HELPER_ENDS)
+		os_wait(&helper, HELPER_ENDS, SECOND);
+}
+
+/* Returns when it has done its last work. */
+static void stop_helper(void) {
+	uint32_t state = HELPER_RUNS;
+	if (cas_acq_rel(&helper, &state, HELPER_ENDS)) {
+		store_release(&wake_word, WAKE_LEAVE);
+		os_wake(&wake_word, 1);
+	}
+	await_end();
 }
 
 static void consider_helper(uint64_t now) {
-	if (load_relaxed(&helper_started) || now < load_relaxed(&next_start))
+	if (load_relaxed(&helper) != HELPER_NONE || now < load_relaxed(&next_start))
 		return;
 	bool several = thread_count() > 1 || os_several_threads();
-	bool useful = opt.helper_thread && several && pool_mapped(arena_pool()) >= HELPER_HEAP;
-	if (!useful && !opt.background_thread)
-		return;
-	bool expected = false;
-	if (!cas_acq_rel(&helper_started, &expected, true))
-		return;
-	store_relaxed(&wake_word, 0);
-	if (os_thread_start(help, NULL, "ashlar") != 0) {
-		store_relaxed(&next_start, now + RETRY);
-		store_release(&helper_started, false);
+	bool useful = !load_relaxed(&forbidden) && opt_now(helper_thread) && several &&
+	              pool_mapped(arena_pool()) >= HELPER_HEAP;
+	if (useful || load_relaxed(&asked_for))
+		(void)start_helper();
+}
+
+int thread_ask_helper(bool wanted) {
+	if (!wanted) {
+		store_relaxed(&forbidden, true);
+		store_relaxed(&asked_for, false);
+		stop_helper();
+		return 0;
 	}
+	await_end();
+	int error = start_helper();
+	if (error == 0) {
+		store_relaxed(&forbidden, false);
+		store_relaxed(&asked_for, true);
+	}
+	return error;
+}
+
+bool thread_helper_asked(void) {
+	return load_relaxed(&asked_for);
 }
 
 bool thread_helper_runs(void) {
-	return load_relaxed(&helper_started);
+	return load_relaxed(&helper) == HELPER_RUNS;
+}
+
+struct helper_stats thread_read_helper(void) {
+	return (struct helper_stats){load_relaxed(&runs), load_relaxed(&slept)};
 }
 
 void tick_forget_helper(void) {
-	store_relaxed(&helper_started, false);
+	store_relaxed(&helper, HELPER_NONE);
+	store_relaxed(&asked_for, false);
 	store_relaxed(&next_start, 0);
-	store_relaxed(&wake_word, 0);
+	store_relaxed(&wake_word, WAKE_AWAKE);
+	store_relaxed(&runs, 0);
+	store_relaxed(&slept, 0);
 }
 
 /* -- ticks ----------------------------------------------------------------------------------------------------- */

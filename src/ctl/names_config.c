@@ -1,0 +1,91 @@
+/* names_config.c - what stands behind config.*, opt.malloc_conf.* and the names of the helper thread. */
+#include "ctl/names.h"
+#include "guard/guard.h"
+#include "os/os.h"
+#include "thread/thread.h"
+
+#include <errno.h>
+
+/* -- how the library was built --------------------------------------------------------------------------------- */
+
+SIMPLE(config_cache_oblivious, as_bool, true)
+SIMPLE(config_debug, as_bool, ASHLAR_DEBUG >= 1)
+SIMPLE(config_fill, as_bool, true)
+SIMPLE(config_lazy_lock, as_bool, false)
+SIMPLE(config_malloc_conf, as_text, option_source(SOURCE_BUILD))
+SIMPLE(config_opt_safety_checks, as_bool, false)
+SIMPLE(config_prof, as_bool, true)
+SIMPLE(config_prof_frameptr, as_bool, false)
+SIMPLE(config_prof_libgcc, as_bool, false)
+SIMPLE(config_prof_libunwind, as_bool, false)
+SIMPLE(config_stats, as_bool, true)
+SIMPLE(config_utrace, as_bool, false)
+SIMPLE(config_xmalloc, as_bool, true)
+
+/* -- where its options come from ------------------------------------------------------------------------------- */
+
+static int read_source(enum option_source source, union ctl_value *value) {
+	value->as_text = option_source(source);
+	return value->as_text != NULL ? 0 : ENOENT;
+}
+
+READER(conf_variable) {
+	UNUSED(index);
+	return read_source(SOURCE_VARIABLE, value);
+}
+READER(conf_link) {
+	UNUSED(index);
+	return read_source(SOURCE_LINK, value);
+}
+READER(conf_environment) {
+	UNUSED(index);
+	return read_source(SOURCE_ENVIRONMENT, value);
+}
+READER(conf_harder) {
+	UNUSED(index);
+	return read_source(SOURCE_HARDER, value);
+}
+
+/* -- the helper thread ----------------------------------------------------------------------------------------- */
+
+static int ask_helper(bool wanted) {
+	int error = thread_ask_helper(wanted);
+	if (error == 0)
+		return 0;
+	guard_warn("<ashlar>: background thread creation failed (%d)\n", error);
+	return EFAULT;
+}
+
+SIMPLE(background_thread, as_bool, thread_helper_asked())
+WRITER(background_thread) {
+	UNUSED(index);
+	return ask_helper(value->as_bool);
+}
+
+static _Atomic(size_t) most_threads; /* [atomic] 0: as the option */
+
+static size_t max_threads(void) {
+	size_t most = load_relaxed(&most_threads);
+	return most != 0 ? most : opt.max_background_threads;
+}
+
+SIMPLE(max_background_threads, as_size, max_threads())
+WRITER(max_background_threads) {
+	UNUSED(index);
+	if (value->as_size == 0 || value->as_size > opt.max_background_threads)
+		return EINVAL;
+	bool again = value->as_size != max_threads() && thread_helper_asked();
+	if (again)
+		(void)ask_helper(false);
+	store_relaxed(&most_threads, value->as_size);
+	return again ? ask_helper(true) : 0;
+}
+
+SIMPLE(helper_threads, as_size, thread_helper_runs() ? 1 : 0)
+SIMPLE(helper_runs, as_uint64, thread_read_helper().runs)
+READER(helper_interval) {
+	struct helper_stats stats = thread_read_helper();
+	UNUSED(index);
+	value->as_uint64 = stats.runs != 0 ? stats.slept / stats.runs : 0;
+	return 0;
+}
