@@ -100,9 +100,9 @@ bool ctl_index_valid(const char *kind, size_t index) {
 union ctl_value ctl_read_option(const void *field) {
 	const struct option *option = option_of(field);
 	union ctl_value value = {0};
-	const _Atomic(bool) *as_bool = field;
-	const _Atomic(unsigned) *as_unsigned = field;
-	const _Atomic(uint64_t) *as_uint64 = field;
+	const _Atomic bool *as_bool = field;
+	const _Atomic unsigned *as_unsigned = field;
+	const _Atomic uint64_t *as_uint64 = field;
 	switch (option->type) {
 	case OPTION_IS_BOOL:
 		value.as_bool = load_relaxed(as_bool);

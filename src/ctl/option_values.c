@@ -79,9 +79,9 @@ static bool parse_ratio(struct piece piece, uint32_t *out) {
 
 /* The fields of LIVE options are read meanwhile. */
 static void store_number(const struct option *option, uint64_t number) {
-	_Atomic(bool) *as_bool = option->value;
-	_Atomic(unsigned) *as_unsigned = option->value;
-	_Atomic(uint64_t) *as_uint64 = option->value;
+	_Atomic bool *as_bool = option->value;
+	_Atomic unsigned *as_unsigned = option->value;
+	_Atomic uint64_t *as_uint64 = option->value;
 	switch (option->type) {
 	case OPTION_IS_BOOL:
 		store_relaxed(as_bool, number != 0);

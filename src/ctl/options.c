@@ -37,6 +37,16 @@ static const char *const prof_time_resolution_words[] = {"default", "high", NULL
 #define WORDS_RANGES(name)   NULL
 #define WORDS_CHOICE(name)   name##_words
 
+/* An alias has the effect of its target. */
+enum {
+#define OPTION(name, type, initial, lowest, highest, outside, writable, effect, sentence) \
+	EFFECT_##name = OPTION_##effect,
+#define ALIAS(name, kind, target, highest, sentence)
+#include "ctl/options.def"
+#undef OPTION
+#undef ALIAS
+};
+
 static const struct option table[] = {
 #define OPTION(name, type, initial, lowest, highest, outside, writable, effect, sentence) \
 	{#name, \
@@ -52,9 +62,18 @@ static const struct option table[] = {
 	 highest, \
 	 WORDS_##type(name)},
 #define ALIAS(name, kind, target, highest, sentence) \
-	{#name,       sentence,      "",           &opt.target,   OPTION_IS_SIZE, \
-	 OPTION_CLIP, OPTION_SILENT, OPTION_WORKS, OPTION_##kind, 0, \
-	 highest,     NULL},
+	{#name, \
+	 sentence, \
+	 "", \
+	 &opt.target, \
+	 OPTION_IS_SIZE, \
+	 OPTION_CLIP, \
+	 OPTION_SILENT, \
+	 EFFECT_##target, \
+	 OPTION_##kind, \
+	 0, \
+	 highest, \
+	 NULL},
 #include "ctl/options.def"
 #undef OPTION
 #undef ALIAS
