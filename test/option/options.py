@@ -24,7 +24,7 @@ def run(conf, *args, program=None):
     env.pop("MALLOC_CONF", None)
     if conf is not None:
         env["MALLOC_CONF"] = conf
-    done = subprocess.run([*(program or [PROBE]), *(args or ["nothing"])], env=env, stdin=subprocess.DEVNULL, capture_output=True,
+    done = subprocess.run([*(program or [PROBE]), *(args or ([] if program else ["nothing"]))], env=env, stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=60,
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
     return done.returncode, done.stdout, done.stderr
@@ -372,8 +372,20 @@ def check_trust_madvise():
     if status != 77:
         expect(status == 0 and err.splitlines()[:1] == [first] and len(err.splitlines()) == 2, None,
                "expected the lie to be found, and zeroed blocks", (status, err))
-        status, _, err = run("trust_madvise:true", program=[WITHOUT_PURGE, PROBE])
+        status, _, err = run("trust_madvise:true", program=[WITHOUT_PURGE, PROBE, "nothing"])
         expect(status == 0 and err == "", "trust_madvise:true", "expected no look", (status, err))
+
+
+def check_infallible_new():
+    program = os.path.join(PROGRAMS, "new_fails")
+    if not os.path.exists(program):  # no C++ compiler
+        return
+    message = f"<ashlar>: Allocation of size {1 << 60} failed.  opt.experimental_infallible_new is true. Aborting.\n"
+    for args, otherwise in [([], "bad_alloc\n"), (["nothrow"], "null\n")]:
+        got = run("experimental_infallible_new:true", program=[program, *args])
+        expect(got == (-signal.SIGABRT, "", message), "experimental_infallible_new:true", f"{args}: expected the end", got)
+        got = run(None, program=[program, *args])
+        expect(got == (0, otherwise, ""), None, f"{args}: expected {otherwise}", got)
 
 
 def check_spin():
@@ -385,7 +397,8 @@ def check_spin():
 def main():
     for check in [check_accepted, check_refused, check_malformed, check_limit, check_abort_conf, check_confirm_conf, check_decay,
                   check_threads, check_zero_realloc, check_xmalloc, check_stats_print, check_lists,
-                  check_each, check_live, check_repeated, check_dependencies, check_sources, check_trust_madvise, check_spin]:
+                  check_each, check_live, check_repeated, check_dependencies, check_sources, check_trust_madvise,
+                  check_infallible_new, check_spin]:
         check()
     for failure in failures:
         print("FAILED", failure)
