@@ -211,9 +211,9 @@ static void test_smaller_block(void **state) {
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_records),       cmocka_unit_test(test_reuse),
-		cmocka_unit_test(test_alloc),         cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_smaller_block),
+		cmocka_unit_test(test_records),   cmocka_unit_test(test_reuse),
+		cmocka_unit_test(test_alloc),     cmocka_unit_test(test_huge_blocks),
+		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_smaller_block),
 	};
 	return cmocka_run_group_tests(tests, define, NULL);
 }
