@@ -10,7 +10,7 @@
  * wake:     AWAKE --the helper goes to sleep for long--> ASLEEP --somebody frees--> AWAKE          any --stop--> LEAVE
  *
  * The helper is started only by malloc's full lane and by mallctl: free is called by the C library while it holds locks that
-XX, so that one thread purges and nobody waits for it. */
+ * creating a thread needs. Lock: PURGE; the ticks only try it, so that one thread purges and nobody waits for it. */
 #include "os/os.h"
 #include "ctl/ctl.h"
 #include "thread/inside.h"
