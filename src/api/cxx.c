@@ -204,15 +204,28 @@ NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
 		lane_free(ptr); \
 	}
 
+#define DELETE_SIZED(name) \
+	void name(void *ptr, size_t size); \
+	EXPORT void name(void *ptr, size_t size) { \
+		full_check_size(ptr, size, 1); \
+		lane_free(ptr); \
+	}
+#define DELETE_SIZED_ALIGNED(name) \
+	void name(void *ptr, size_t size, size_t align); \
+	EXPORT void name(void *ptr, size_t size, size_t align) { \
+		full_check_size(ptr, size, align); \
+		lane_free(ptr); \
+	}
+
 DELETE(_ZdlPv)
 DELETE(_ZdaPv)
 DELETE_KNOWING(_ZdlPvRKSt9nothrow_t, const void *)
 DELETE_KNOWING(_ZdaPvRKSt9nothrow_t, const void *)
-DELETE_KNOWING(_ZdlPvm, size_t)
-DELETE_KNOWING(_ZdaPvm, size_t)
+DELETE_SIZED(_ZdlPvm)
+DELETE_SIZED(_ZdaPvm)
 DELETE_KNOWING(_ZdlPvSt11align_val_t, size_t)
 DELETE_KNOWING(_ZdaPvSt11align_val_t, size_t)
 DELETE_KNOWING_BOTH(_ZdlPvSt11align_val_tRKSt9nothrow_t, const void *)
 DELETE_KNOWING_BOTH(_ZdaPvSt11align_val_tRKSt9nothrow_t, const void *)
-DELETE_KNOWING_BOTH(_ZdlPvmSt11align_val_t, size_t)
-DELETE_KNOWING_BOTH(_ZdaPvmSt11align_val_t, size_t)
+DELETE_SIZED_ALIGNED(_ZdlPvmSt11align_val_t)
+DELETE_SIZED_ALIGNED(_ZdaPvmSt11align_val_t)

@@ -176,7 +176,7 @@ EXPORT void dallocx(void *ptr, int flags) {
 }
 
 EXPORT void sdallocx(void *ptr, size_t size, int flags) {
-	(void)size;
+	full_check_size(ptr, size, align_of((unsigned)flags));
 	if (likely(((unsigned)flags & FLAG_TCACHE) == 0))
 		lane_free(ptr);
 	else

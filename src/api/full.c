@@ -222,6 +222,20 @@ size_t full_usable(const void *ptr) {
 	return span == NULL || span->base != (uintptr_t)ptr ? 0 : span->pages * PAGE;
 }
 
+#if ASHLAR_DEBUG >= 1
+void full_check_size(const void *ptr, size_t size, size_t align) {
+	size_t is = full_usable(ptr);
+	if (is == 0 || size_usable_aligned(size, align) == is)
+		return;
+	guard_fail("<ashlar>: size mismatch detected (true size %zu vs input size %zu), likely caused by "
+	           "application "
+	           "sized deallocation bugs (source address: %p, the current pointer being freed). Suggest "
+	           "building with "
+	           "address sanitizer for debugging. Abort.\n",
+	           is, size, ptr);
+}
+#endif
+
 /* -- realloc --------------------------------------------------------------------------------------------------- */
 
 size_t full_size(const void *ptr, const char *call) {

@@ -17,6 +17,14 @@ void *full_aligned(size_t size, size_t align);
 void *full_calloc(size_t count, size_t size);
 /* realloc of a block (not NULL) to a size that is not 0. */
 void *full_realloc(void *ptr, size_t size);
+/* The size, and alignment (1: none), that a caller of a sized free tells. Debug builds report what cannot be so. */
+#if ASHLAR_DEBUG >= 1
+void full_check_size(const void *ptr, size_t size, size_t align);
+#else
+static inline void full_check_size(const void *ptr, size_t size, size_t align) {
+	(void)ptr, (void)size, (void)align;
+}
+#endif
 /* Usable size; 0 for NULL and for what is not a block of ours. */
 size_t full_usable(const void *ptr);
 

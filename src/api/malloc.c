@@ -21,13 +21,12 @@ EXPORT void cfree(void *ptr) {
 
 /* The size is a promise nobody needs: the page map knows it. */
 EXPORT void free_sized(void *ptr, size_t size) {
-	(void)size;
+	full_check_size(ptr, size, 1);
 	lane_free(ptr);
 }
 
 EXPORT void free_aligned_sized(void *ptr, size_t align, size_t size) {
-	(void)align;
-	(void)size;
+	full_check_size(ptr, size, align);
 	lane_free(ptr);
 }
 

@@ -463,6 +463,12 @@ static void foreign_to_dallocx(void) {
 	SUT(dallocx)(place, NONE);
 }
 
+#if ASHLAR_DEBUG >= 1
+static void wrong_size_of_sdallocx(void) {
+	SUT(sdallocx)(malloc(100), 200, 0);
+}
+#endif
+
 /* Runs it in a child, which must abort after one message that begins so. */
 static void expect_abort(void (*misuse)(void), const char *message) {
 	int ends[2];
@@ -502,6 +508,10 @@ static void misuse_rows(void **state) {
 		{bad_tcache_of_sdallocx, "<ashlar>: invalid tcache id (79)."},
 		{bad_arena_of_mallocx, "<ashlar>: invalid arena index (4094).\n"},
 		{bad_arena_of_rallocx, "<ashlar>: invalid arena index (3999)."},
+#if ASHLAR_DEBUG >= 1
+		{wrong_size_of_sdallocx,
+		 "<ashlar>: size mismatch detected (true size 112 vs input size 200), likely"},
+#endif
 		{foreign_to_rallocx, "<ashlar>: rallocx("},
 		{foreign_to_dallocx, "<ashlar>: dallocx("},
 	};
