@@ -103,9 +103,7 @@ size_t arena_count_nonfull(struct arena *arena, unsigned class) {
 	size_t nonfull = 0;
 	EACH_BIN(arena, class, bin) {
 		lock_take(&bin->lock);
-		for (unsigned quarter = 1; quarter < BIN_LISTS; quarter++)
-			list_each (&bin->slabs[quarter], node)
-				nonfull++;
+		nonfull += bin->live - bin->full;
 		lock_drop(&bin->lock);
 	}
 	return nonfull;

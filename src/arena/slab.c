@@ -18,6 +18,7 @@ static unsigned quarter_of(const struct span *slab) {
 static void enlist(struct bin *bin, struct span *slab, unsigned quarter) REQUIRES(bin->lock) {
 	slab->quarter = (uint8_t)quarter;
 	list_push(&bin->slabs[quarter], &slab->link);
+	bin->full += quarter == 0;
 }
 
 /* Puts a slab whose free count changed where it belongs. */
@@ -26,6 +27,7 @@ static void relist(struct bin *bin, struct span *slab) REQUIRES(bin->lock) {
 	if (quarter == slab->quarter)
 		return;
 	list_remove(&slab->link);
+	bin->full -= slab->quarter == 0;
 	enlist(bin, slab, quarter);
 }
 
@@ -175,6 +177,7 @@ static void give_block(struct bin *bin, struct span *slab, const void *ptr, stru
 		return;
 	}
 	list_remove(&slab->link);
+	bin->full -= slab->quarter == 0;
 	list_push(emptied, &slab->link);
 	bin->live--;
 }
@@ -239,7 +242,7 @@ void bin_reset(struct bin *bin) {
 		}
 	}
 	bin->flushed = bin->filled;
-	bin->live = 0;
+	bin->live = bin->full = 0;
 	bin->last = NULL;
 	lock_drop(&bin->lock);
 	give_slabs(&emptied);
@@ -254,7 +257,7 @@ void bin_forget(struct bin *bin) {
 
 void bin_audit(struct bin *bin, unsigned class) {
 	const struct class_info *info = &class_info[class];
-	size_t listed = 0, open = 0;
+	size_t listed = 0, full = 0, open = 0;
 	lock_take(&bin->lock);
 	for (unsigned quarter = 0; quarter < BIN_LISTS; quarter++) {
 		list_each (&bin->slabs[quarter], node) {
@@ -265,10 +268,12 @@ void bin_audit(struct bin *bin, unsigned class) {
 			must(slab->free < info->regions, slab);
 			must(slab->free == 0 || bitmap_next_set(slab->open, 512, 0) / 64 >= slab->from, slab);
 			listed++;
+			full += slab->free == 0;
 			open += slab->free;
 		}
 	}
 	must(listed == bin->live, bin);
+	must(full == bin->full, bin);
 	must(bin->filled - bin->flushed == bin->live * info->regions - open, bin);
 	lock_drop(&bin->lock);
 }

@@ -61,13 +61,27 @@ static void purge(uint64_t now) REQUIRES(purge_lock) {
 void thread_purge(struct arena *arena, bool all) {
 	uint64_t now = os_now();
 	lock_take(&purge_lock);
-	if (arena == NULL) {
+	if (arena == NULL)
 		arena_decay_all(now, all);
-	} else {
-		page_decay(&arena->pages, now, all);
-		pool_decay(arena_pool(), now, all);
-	}
+	else
+		arena_decay(arena, now, all);
 	lock_drop(&purge_lock);
+}
+
+int thread_reset_arena(struct arena *arena) {
+	lock_take(&purge_lock);
+	int error = arena_reset(arena);
+	lock_drop(&purge_lock);
+	if (error == 0 && page_purges_at_once())
+		thread_purge(arena, false);
+	return error;
+}
+
+int thread_destroy_arena(struct arena *arena) {
+	lock_take(&purge_lock);
+	int error = arena_destroy(arena);
+	lock_drop(&purge_lock);
+	return error;
 }
 
 /* Moves wake_word on unless somebody else did. */
