@@ -49,6 +49,7 @@ if(ASHLAR_COVERAGE)
 endif()
 set_target_properties(ashlar PROPERTIES SOVERSION ${ASHLAR_SOVERSION} LINKER_LANGUAGE C LINK_DEPENDS ${version_script})
 target_include_directories(ashlar INTERFACE
+	$<BUILD_INTERFACE:${CMAKE_CURRENT_BINARY_DIR}/generated/include>
 	$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 
 set(whole ${CMAKE_CURRENT_BINARY_DIR}/generated/ashlar.o)
@@ -62,6 +63,7 @@ add_library(ashlar::static ALIAS ashlar_static)
 set_source_files_properties(${whole} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
 set_target_properties(ashlar_static PROPERTIES OUTPUT_NAME ashlar EXPORT_NAME static LINKER_LANGUAGE C)
 target_include_directories(ashlar_static INTERFACE
+	$<BUILD_INTERFACE:${CMAKE_CURRENT_BINARY_DIR}/generated/include>
 	$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 if(ASHLAR_COVERAGE)
 	target_link_options(ashlar_static INTERFACE --coverage)

@@ -1,14 +1,16 @@
-# generated/version.h: the version of project() and the commit, refreshed by every build.
+# generated/version.h and, with the commit, generated/include/jemalloc/jemalloc.h: refreshed by every build.
 #
 #   ASHLAR_BUILD_VERSION  "0.1.0"           ASHLAR_BUILD_MAJOR, _MINOR, _PATCH  0, 1, 0
 #   ASHLAR_BUILD_GIT_ID   40 hex digits, or 40 zeros when built outside a checkout
 
 set(ASHLAR_VERSION_H ${CMAKE_CURRENT_BINARY_DIR}/generated/version.h)
+set(ASHLAR_JEMALLOC_H ${CMAKE_CURRENT_BINARY_DIR}/generated/include/jemalloc/jemalloc.h)
 set(version_command ${CMAKE_COMMAND}
 	-D SOURCE=${CMAKE_CURRENT_SOURCE_DIR} -D OUTPUT=${ASHLAR_VERSION_H} -D VERSION=${PROJECT_VERSION}
 	-P ${CMAKE_CURRENT_SOURCE_DIR}/cmake/WriteVersion.cmake)
 execute_process(COMMAND ${version_command})
-add_custom_target(ashlar_version BYPRODUCTS ${ASHLAR_VERSION_H} COMMAND ${version_command} COMMENT "Version" VERBATIM)
+add_custom_target(ashlar_version BYPRODUCTS ${ASHLAR_VERSION_H} ${ASHLAR_JEMALLOC_H}
+	COMMAND ${version_command} COMMENT "Version" VERBATIM)
 
 set(public_header ${CMAKE_CURRENT_SOURCE_DIR}/include/ashlar/ashlar.h)
 if(EXISTS ${public_header})

@@ -1,4 +1,6 @@
 # cmake -D SOURCE=dir -D OUTPUT=file -D VERSION=a.b.c -P WriteVersion.cmake
+#
+# Beside the output, include/jemalloc/jemalloc.h gets the commit where the source has 40 zeros.
 string(REPEAT "0" 40 id)
 find_program(GIT git)
 if(GIT AND EXISTS ${SOURCE}/.git)
@@ -25,3 +27,10 @@ file(CONFIGURE OUTPUT ${OUTPUT} @ONLY CONTENT [=[
 
 #endif
 ]=])
+
+set(header include/jemalloc/jemalloc.h)
+get_filename_component(folder ${OUTPUT} DIRECTORY)
+string(REPEAT "0" 40 zeros)
+file(READ ${SOURCE}/${header} text)
+string(REPLACE "${zeros}" "${id}" text "${text}")
+file(CONFIGURE OUTPUT ${folder}/${header} @ONLY CONTENT "${text}")

@@ -48,36 +48,61 @@ static union ctl_value default_value(const struct option *option) {
 
 /* As the user would type it; the table has it as C does. */
 const char *option_default_word(const struct option *option, char word[WORD_SIZE]) {
-	word[0] = 0;
-	if (option->alias)
-		return word;
 	union ctl_value value = default_value(option);
+	word[0] = 0;
+	if (option->alias != OPTION_PLAIN)
+		return word;
 	switch (option->type) {
 	case OPTION_IS_BOOL:
 		return value.as_bool ? "true" : "false";
 	case OPTION_IS_UNSIGNED:
 		snprintf(word, WORD_SIZE, "%u", value.as_unsigned);
-		return value.as_unsigned == 0 ? "default" : word;
+		return option->value == &opt.narenas ? "default" : word;
 	case OPTION_IS_SIZE:
 		snprintf(word, WORD_SIZE, "%zu", value.as_size);
 		return word;
 	case OPTION_IS_SSIZE:
 		snprintf(word, WORD_SIZE, "%zd", value.as_ssize);
 		return word;
-	case OPTION_IS_CHOICE:
-		return value.as_text;
 	case OPTION_IS_UINT64:
 		snprintf(word, WORD_SIZE, "%" PRIu64, value.as_uint64);
 		return word;
 	case OPTION_IS_INT64:
 		snprintf(word, WORD_SIZE, "%" PRId64, value.as_int64);
 		return word;
-	case OPTION_IS_TEXT:
-	case OPTION_IS_LETTERS:
+	case OPTION_IS_CHOICE:
+		return value.as_text;
+	case OPTION_IS_TEXT: /* a literal */
+		snprintf(word, WORD_SIZE, "%.*s", (int)strlen(option->initial) - 2, option->initial + 1);
+		return word;
 	case OPTION_IS_RATIO:
-	case OPTION_IS_RANGES:
 		return option->initial;
+	case OPTION_IS_LETTERS:
+	case OPTION_IS_RANGES:
+		return word;
 	}
+	return word;
+}
+
+/* The largest number of the type is no bound worth printing. */
+static bool unbounded(const struct option *option) {
+	return (option->type == OPTION_IS_UNSIGNED && option->highest == UINT_MAX) ||
+	       option->highest == UINT64_MAX || option->highest == INT64_MAX;
+}
+
+static const char *number_range(const struct option *option, char word[WORD_SIZE]) {
+	int length = 0;
+	if (option->alias == OPTION_SHARE)
+		return "0 to 1";
+	if (unbounded(option))
+		length = snprintf(word, WORD_SIZE, "%" PRId64 " or more", option->lowest);
+	else if (option->highest == SIZE_LIMIT)
+		length = snprintf(word, WORD_SIZE, "%" PRId64 " to 7 EiB", option->lowest);
+	else
+		length =
+			snprintf(word, WORD_SIZE, "%" PRId64 " to %" PRIu64, option->lowest, option->highest);
+	if (option->outside == OPTION_CLIP)
+		snprintf(word + length, WORD_SIZE - (size_t)length, ", clipped");
 	return word;
 }
 
@@ -100,15 +125,25 @@ const char *option_range_word(const struct option *option, char word[WORD_SIZE])
 	case OPTION_IS_SSIZE:
 	case OPTION_IS_UINT64:
 	case OPTION_IS_INT64:
-		snprintf(word, WORD_SIZE, "%" PRId64 " to %" PRIu64 "%s", option->lowest, option->highest,
-		         option->outside == OPTION_CLIP ? ", clipped" : "");
-		return word;
+		return number_range(option, word);
 	case OPTION_IS_TEXT:
+		return "any text";
 	case OPTION_IS_RATIO:
+		return option->lowest < 0 ? "0 or more, -1" : "0 or more";
 	case OPTION_IS_RANGES:
-		return word;
+		return "size-size:number|...";
 	}
 	return word;
+}
+
+const char *option_set_word(const struct option *option) {
+	static const char *const words[] = {
+		[OPTION_START] = "start", [OPTION_LIVE] = "live", [OPTION_SILENT] = "silent"};
+	return option->alias == OPTION_PLAIN ? words[option->writable] : "silent";
+}
+
+const char *option_effect_word(const struct option *option) {
+	return option->effect == OPTION_WORKS ? "works" : "accepted";
 }
 
 const char *name_type_word(const struct ctl_name *name) {
@@ -198,15 +233,16 @@ int list_options(int count, char **arguments) {
 	unsigned rows = 0;
 	char range[WORD_SIZE], initial[WORD_SIZE];
 	if (listing.tsv)
-		puts("name\ttype\tdefault\trange\tsentence");
+		puts("name\ttype\tdefault\trange\tset\teffect\tsentence");
 	for (unsigned i = 0; i < option_count(); i++) {
 		const struct option *option = option_at(i);
 		if (!matches(option->name, listing.pattern))
 			continue;
 		rows++;
-		printf(listing.tsv ? "%s\t%s\t%s\t%s\t" : "%-26s %-8s %-10s %s\n", option->name,
-		       option_type_word(option), option_default_word(option, initial),
-		       option_range_word(option, range));
+		const char *format =
+			listing.tsv ? "%s\t%s\t%s\t%s\t%s\t%s\t" : "%-26s %-8s %-10s %-26s %-6s %s\n";
+		printf(format, option->name, option_type_word(option), option_default_word(option, initial),
+		       option_range_word(option, range), option_set_word(option), option_effect_word(option));
 		print_sentence(option->sentence, listing.tsv);
 	}
 	return found("options", rows, listing.pattern);

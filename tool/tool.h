@@ -23,6 +23,10 @@ bool matches(const char *name, const char *pattern);
 const char *option_type_word(const struct option *option);
 const char *option_default_word(const struct option *option, char word[WORD_SIZE]);
 const char *option_range_word(const struct option *option, char word[WORD_SIZE]);
+/* start: by the sources read at start; live: by mallctl as well; silent: as start, and cannot be read. */
+const char *option_set_word(const struct option *option);
+/* works, or accepted: checked and readable, and changes nothing. */
+const char *option_effect_word(const struct option *option);
 const char *name_type_word(const struct ctl_name *name);
 /* r- -w rw; -- for an action; ** for a call that the sentence describes. */
 const char *name_access_word(const struct ctl_name *name);

@@ -42,21 +42,25 @@
 #define ASHLAR_NAME(name) name
 #endif
 
-/* C++ wants the exception specification of the C library's own declarations. */
-#if defined(__cplusplus) && defined(__GLIBC__)
-#if __cplusplus >= 201103L
-#define ASHLAR_NOTHROW noexcept(true)
-#else
-#define ASHLAR_NOTHROW throw()
-#endif
-#else
-#define ASHLAR_NOTHROW
-#endif
-
 #if defined(__GNUC__)
 #define ASHLAR_ATTR(list) __attribute__(list)
 #else
 #define ASHLAR_ATTR(list)
+#endif
+
+/* Nothing here throws. C++ wants the exception specification of the C library's own declarations for those, and none for
+ * the others, which programs declare themselves too. */
+#define ASHLAR_QUIET ASHLAR_ATTR((nothrow))
+#if defined(__cplusplus) && defined(__GLIBC__)
+#if __cplusplus >= 201103L
+#define ASHLAR_CXX_NOTHROW noexcept(true)
+#else
+#define ASHLAR_CXX_NOTHROW throw()
+#endif
+#define ASHLAR_NOTHROW ASHLAR_CXX_NOTHROW
+#else
+#define ASHLAR_CXX_NOTHROW
+#define ASHLAR_NOTHROW ASHLAR_QUIET
 #endif
 #define ASHLAR_BLOCK  ASHLAR_ATTR((malloc, visibility("default")))
 #define ASHLAR_PUBLIC ASHLAR_ATTR((visibility("default")))
@@ -94,8 +98,8 @@ ASHLAR_PUBLIC void ASHLAR_NAME(cfree)(void *ptr) ASHLAR_NOTHROW;
 
 /* free for callers who know the size they asked for, and the alignment they asked for. NULL does nothing.
  * [C23] */
-ASHLAR_PUBLIC void ASHLAR_NAME(free_sized)(void *ptr, size_t size) ASHLAR_NOTHROW;
-ASHLAR_PUBLIC void ASHLAR_NAME(free_aligned_sized)(void *ptr, size_t alignment, size_t size) ASHLAR_NOTHROW;
+ASHLAR_PUBLIC void ASHLAR_NAME(free_sized)(void *ptr, size_t size) ASHLAR_QUIET;
+ASHLAR_PUBLIC void ASHLAR_NAME(free_aligned_sized)(void *ptr, size_t alignment, size_t size) ASHLAR_QUIET;
 
 /* *out gets a block of `size` bytes at a multiple of `alignment`. Returns 0; EINVAL when the alignment is not
  * a power of two or is less than sizeof(void *); ENOMEM. On failure *out and errno stay as they were. [P] */
@@ -130,29 +134,35 @@ ASHLAR_PUBLIC size_t ASHLAR_NAME(malloc_usable_size)(void *ptr) ASHLAR_NOTHROW;
  * program aborted [A]. */
 
 /* A block. NULL, ENOMEM, when there is no memory or the size is out of reach. */
-ASHLAR_BLOCK void *ASHLAR_NAME(mallocx)(size_t size, int flags) ASHLAR_NOTHROW ASHLAR_ATTR((alloc_size(1)));
+ASHLAR_BLOCK void *ASHLAR_NAME(mallocx)(size_t size, int flags) ASHLAR_QUIET ASHLAR_ATTR((alloc_size(1)));
 
 /* A block of `size` bytes with the contents of `ptr` up to the smaller size; `ptr` is freed, or is the result. It also
  * moves when it has not the alignment asked for. MALLOCX_ZERO: what lies behind the old usable size is zero. NULL,
  * ENOMEM, on failure: `ptr` stays as it was. ptr NULL: mallocx(size, flags) [A]. */
-ASHLAR_PUBLIC void *ASHLAR_NAME(rallocx)(void *ptr, size_t size, int flags) ASHLAR_NOTHROW
+ASHLAR_PUBLIC void *ASHLAR_NAME(rallocx)(void *ptr, size_t size, int flags) ASHLAR_QUIET
 	ASHLAR_ATTR((alloc_size(2)));
 
 /* Resizes a block where it lies, to size + extra bytes if possible, else to as much more than `size` as is; what would
  * exceed the largest size is cut off `extra`. Returns the usable size after that, which is the one before if
  * nothing could be done, the size is out of reach, or the block has not the alignment in `flags`. 0 for NULL [A]. */
-ASHLAR_PUBLIC size_t ASHLAR_NAME(xallocx)(void *ptr, size_t size, size_t extra, int flags) ASHLAR_NOTHROW;
+ASHLAR_PUBLIC size_t ASHLAR_NAME(xallocx)(void *ptr, size_t size, size_t extra, int flags) ASHLAR_QUIET;
 
 /* Usable size of a block; 0 for NULL [A]. Flags have no meaning. */
-ASHLAR_PUBLIC size_t ASHLAR_NAME(sallocx)(const void *ptr, int flags) ASHLAR_NOTHROW ASHLAR_ATTR((pure));
+ASHLAR_PUBLIC size_t ASHLAR_NAME(sallocx)(const void *ptr, int flags) ASHLAR_QUIET ASHLAR_ATTR((pure));
 
 /* Frees a block; of the flags only the cache counts. NULL does nothing [A]. errno is kept. */
-ASHLAR_PUBLIC void ASHLAR_NAME(dallocx)(void *ptr, int flags) ASHLAR_NOTHROW;
+ASHLAR_PUBLIC void ASHLAR_NAME(dallocx)(void *ptr, int flags) ASHLAR_QUIET;
 /* The same for callers who know the size: between what was asked for and nallocx of that. */
-ASHLAR_PUBLIC void ASHLAR_NAME(sdallocx)(void *ptr, size_t size, int flags) ASHLAR_NOTHROW;
+ASHLAR_PUBLIC void ASHLAR_NAME(sdallocx)(void *ptr, size_t size, int flags) ASHLAR_QUIET;
 
 /* Usable size that mallocx(size, flags) gives. 0 when no block can be that large. */
-ASHLAR_PUBLIC size_t ASHLAR_NAME(nallocx)(size_t size, int flags) ASHLAR_NOTHROW ASHLAR_ATTR((pure));
+ASHLAR_PUBLIC size_t ASHLAR_NAME(nallocx)(size_t size, int flags) ASHLAR_QUIET ASHLAR_ATTR((pure));
+
+/* 1 when moving the block to a new one would help against fragmentation: it is small, its slab has room, is not the one
+ * that new blocks come from, and is emptier than its size class's other slabs with room on the average. Else 0. Redis
+ * asks this, in the second form when it is built with its own names. */
+ASHLAR_PUBLIC int ASHLAR_NAME(get_defrag_hint)(void *ptr) ASHLAR_QUIET;
+ASHLAR_PUBLIC int ASHLAR_NAME(je_get_defrag_hint)(void *ptr) ASHLAR_QUIET;
 
 /* -- the heap -------------------------------------------------------------------------------------------- */
 
@@ -200,7 +210,7 @@ ASHLAR_PUBLIC void ASHLAR_NAME(malloc_stats)(void) ASHLAR_NOTHROW;
 /* The same through `write`, piece by piece, each call with `opaque`; write NULL: through malloc_message, or
  * to stderr. `options` are letters of jemalloc(3) and have no effect yet. [J] */
 ASHLAR_PUBLIC void ASHLAR_NAME(malloc_stats_print)(void (*write)(void *opaque, const char *text),
-                                                   void *opaque, const char *options) ASHLAR_NOTHROW;
+                                                   void *opaque, const char *options) ASHLAR_QUIET;
 
 /* -- settings and figures by name ------------------------------------------------------------------------ */
 
@@ -213,14 +223,14 @@ ASHLAR_PUBLIC void ASHLAR_NAME(malloc_stats_print)(void (*write)(void *opaque, c
  *   EFAULT  the change could not be made
  * doc/ctl.md lists the names. [J] */
 ASHLAR_PUBLIC int ASHLAR_NAME(mallctl)(const char *name, void *old, size_t *old_size, void *new_value,
-                                       size_t new_size) ASHLAR_NOTHROW;
+                                       size_t new_size) ASHLAR_QUIET;
 
 /* Translates a name, or its beginning, into at most *length numbers; *length gets how many. 0, ENOENT,
  * EAGAIN. The numbers may be used with mallctlbymib in this run of the program, with any <i> in them replaced
  * by another. [J] */
-ASHLAR_PUBLIC int ASHLAR_NAME(mallctlnametomib)(const char *name, size_t *mib, size_t *length) ASHLAR_NOTHROW;
+ASHLAR_PUBLIC int ASHLAR_NAME(mallctlnametomib)(const char *name, size_t *mib, size_t *length) ASHLAR_QUIET;
 ASHLAR_PUBLIC int ASHLAR_NAME(mallctlbymib)(const size_t *mib, size_t length, void *old, size_t *old_size,
-                                            void *new_value, size_t new_size) ASHLAR_NOTHROW;
+                                            void *new_value, size_t new_size) ASHLAR_QUIET;
 
 /* Options as `key:value` pairs separated by commas. A program may define these; the first is overridden by
  * /etc/malloc.conf and by the environment variable MALLOC_CONF, the second overrides those. They are read

@@ -12,6 +12,9 @@
 /* Where the C library's own prototype of malloc_usable_size has a const, this is it. */
 #define MALLOC_USABLE_CONST
 
+/* Not exported; for mallctl: up to `count` blocks as mallocx(size, flags) gives them. Returns how many it could. */
+size_t extended_batch(void **slots, size_t count, size_t size, int flags);
+
 #ifdef ASHLAR_PREFIXED
 #define malloc                    ashlar_malloc
 #define calloc                    ashlar_calloc
@@ -39,6 +42,8 @@
 #define dallocx                   ashlar_dallocx
 #define sdallocx                  ashlar_sdallocx
 #define nallocx                   ashlar_nallocx
+#define get_defrag_hint           ashlar_get_defrag_hint
+#define je_get_defrag_hint        ashlar_je_get_defrag_hint
 #define mallctl                   ashlar_mallctl
 #define mallctlnametomib          ashlar_mallctlnametomib
 #define mallctlbymib              ashlar_mallctlbymib

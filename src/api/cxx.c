@@ -56,16 +56,6 @@ static handler *current_handler(void) {
 	return get == NULL ? NULL : get();
 }
 
-/* Where memory never runs out, by the program's own word, nobody is asked for more. */
-static void end_infallible(size_t size) {
-	if (!opt_now(experimental_infallible_new))
-		return;
-	guard_message("<ashlar>: Allocation of size %zu failed.  opt.experimental_infallible_new is true. "
-	              "Aborting.\n",
-	              size);
-	os_abort();
-}
-
 /* Throws bad_alloc. */
 _Noreturn static COLD void fail(size_t size) {
 	thrower *function = throw_bad_alloc;
@@ -77,6 +67,18 @@ _Noreturn static COLD void fail(size_t size) {
 		"<ashlar>: operator new(%zu): out of memory, and no C++ runtime to throw bad_alloc with\n",
 		size);
 	os_abort();
+}
+
+/* With experimental_infallible_new nobody is asked and nothing thrown. Returns where the program receives reports. */
+static COLD void report_failure(size_t size) {
+	const char *hint =
+		size < GIB ? ""
+			   : "The size asked for is so large that the heap or a variable may have been "
+			     "overwritten; a build with an address sanitizer would tell.";
+	guard_fail(
+		"<ashlar>: Allocation of size %zu failed. %s opt_now(experimental_infallible_new) is true. "
+		"Aborting.\n",
+		size, hint);
 }
 
 /* -- when memory runs out -------------------------------------------------------------------------------- */
@@ -99,7 +101,10 @@ static void *ask_handler(size_t size, size_t align) {
 }
 
 static COLD void *new_failed(size_t size, size_t align) {
-	end_infallible(size);
+	if (opt_now(experimental_infallible_new)) {
+		report_failure(size);
+		return NULL;
+	}
 	void *block = ask_handler(size, align);
 	if (block == NULL)
 		fail(size);
@@ -110,7 +115,10 @@ static COLD void *new_failed(size_t size, size_t align) {
  * runtime is linked statically it has no other operator than ours: there an exception of the handler goes on
  * to the caller. */
 static COLD void *nothrow_failed(size_t size, size_t align, const void *tag, const char *name) {
-	end_infallible(size);
+	if (opt_now(experimental_infallible_new)) {
+		report_failure(size);
+		return NULL;
+	}
 	void *found = current_handler() == NULL ? NULL : find_in_runtime(name);
 	if (found == NULL)
 		return ask_handler(size, align);

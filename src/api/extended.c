@@ -34,12 +34,12 @@ static COLD _Noreturn void refuse(const char *what, unsigned number, const char 
 	os_abort();
 }
 
-static struct cache *cache_named(const struct source *source, unsigned selector, const char *call) {
+static struct cache *cache_named(const struct source *source, unsigned selector) {
 	if (selector == TCACHE_AUTOMATIC)
 		return source->self;
 	if (selector == TCACHE_NONE)
 		return NULL;
-	refuse("tcache id", selector - TCACHE_FIRST, call);
+	return thread_cache_named(selector - TCACHE_FIRST);
 }
 
 /* What the flags say. For freeing, give them without their arena. */
@@ -48,10 +48,11 @@ static struct source source_of(unsigned flags, const char *call) {
 	unsigned arena = flags >> ARENA_SHIFT;
 	if (source.arena == NULL)
 		return source;
-	source.cache = cache_named(&source, (flags & FLAG_TCACHE) >> TCACHE_SHIFT, call);
+	source.cache = cache_named(&source, (flags & FLAG_TCACHE) >> TCACHE_SHIFT);
 	if (arena == 0)
 		return source;
-	source.arena = arena_at(arena - 1);
+	source.arena = arena_make(arena - 1);
+	source.named = true;
 	if (source.arena == NULL)
 		refuse("arena index", arena - 1, call);
 	return source;
@@ -114,10 +115,14 @@ EXPORT void *rallocx(void *ptr, size_t size, int flags) {
 	if (unlikely(ptr == NULL))
 		return mallocx(size, flags);
 	size_t old = full_size(ptr, "rallocx");
+	if (unlikely(old == 0))
+		return NULL;
 	void *block = ptr;
 	if (usable == 0)
 		block = NULL;
-	else if (!is_aligned(ptr, align) || !full_resize(ptr, usable))
+	else if (is_aligned(ptr, align) && full_resize(ptr, usable))
+		thread_count_resized(usable, old);
+	else
 		block = move(ptr, size_min(old, size), usable, word);
 	if (block == NULL)
 		return full_fail(ENOMEM, "in rallocx(): out of memory");
@@ -138,10 +143,12 @@ EXPORT size_t xallocx(void *ptr, size_t size, size_t extra, int flags) {
 	if (unlikely(ptr == NULL))
 		return 0;
 	size_t old = full_size(ptr, "xallocx");
-	if (size > SIZE_LIMIT || !is_aligned(ptr, align_of((unsigned)flags)))
+	if (old == 0 || size > SIZE_LIMIT || !is_aligned(ptr, align_of((unsigned)flags)))
 		return old;
 	resize(ptr, old, size, size_min(extra, SIZE_LIMIT - size));
 	size_t usable = full_usable(ptr);
+	if (usable != old)
+		thread_count_resized(usable, old);
 	clear_growth(ptr, old, usable, (unsigned)flags);
 	return usable;
 }
@@ -174,4 +181,56 @@ EXPORT void sdallocx(void *ptr, size_t size, int flags) {
 		lane_free(ptr);
 	else
 		give_flagged(ptr, (unsigned)flags, "sdallocx");
+}
+
+/* -- many at once ---------------------------------------------------------------------------------------- */
+
+#define RUN 256u /* blocks taken under one lock */
+
+/* Blocks of one class straight from the arena. Returns how many. */
+static size_t take_run(const struct source *source, unsigned class, void **slots, size_t count) {
+	size_t taken = 0;
+	unsigned got, want;
+	do {
+		want = (unsigned)size_min(count - taken, RUN);
+		got = arena_fill(source->arena, class, slots + taken, want);
+		taken += got;
+	} while (got == want && taken < count);
+	arena_count_requests(source->arena, class, taken);
+	thread_count_direct(source->self, taken * class_info[class].bytes, 0);
+	return taken;
+}
+
+static size_t take_each(const struct source *source, size_t usable, size_t align, void **slots,
+                        size_t count) {
+	size_t taken = 0;
+	while (taken < count && (slots[taken] = full_take(source, usable, align)) != NULL)
+		taken++;
+	return taken;
+}
+
+size_t extended_batch(void **slots, size_t count, size_t size, int flags) {
+	unsigned word = (unsigned)flags;
+	size_t align = align_of(word), usable = size_usable_aligned(size, align), taken;
+	struct source source = source_of(word, "batch_alloc");
+	if (usable == 0 || count == 0 || source.arena == NULL)
+		return 0;
+	bool filled = opt.zero || opt.junk != JUNK_FALSE;
+	if (align > PAGE || usable > SMALL_MAX || filled)
+		taken = take_each(&source, usable, align, slots, count);
+	else
+		taken = take_run(&source, size_class(usable), slots, count);
+	for (size_t i = 0; i < taken && (word & FLAG_ZERO) != 0; i++)
+		full_clear(slots[i], usable);
+	return taken;
+}
+
+/* -- against fragmentation ------------------------------------------------------------------------------- */
+
+EXPORT int get_defrag_hint(void *ptr) {
+	return arena_describe(ptr).sparse;
+}
+
+EXPORT int je_get_defrag_hint(void *ptr) {
+	return arena_describe(ptr).sparse;
 }

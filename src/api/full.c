@@ -26,22 +26,52 @@ static struct cache *enter(void) {
 
 struct source full_source(void) {
 	struct cache *self = enter();
-	return (struct source){self, self, self != NULL ? self->arena : arena_at(0)};
+	return (struct source){self, self, self != NULL ? self->arena : arena_at(0), false};
 }
+
+/* -- fill: the options junk and zero keep the fast lane closed ------------------------------------------------- */
+
+#define JUNK_FRESH 0xA5
+#define JUNK_FREED 0x5A
+
+static bool fills(void) {
+	return unlikely(opt.zero || opt.junk != JUNK_FALSE);
+}
+
+/* What `bytes` newly handed out bytes hold. */
+static COLD void fill_fresh(void *start, size_t bytes) {
+	if (opt.zero)
+		memset(start, 0, bytes);
+	else if (opt.junk != JUNK_FREE)
+		memset(start, JUNK_FRESH, bytes);
+}
+
+static COLD void fill_freed(void *block, size_t bytes) {
+	if (opt.junk == JUNK_TRUE || opt.junk == JUNK_FREE)
+		memset(block, JUNK_FREED, bytes);
+}
+
+/* -- taking ---------------------------------------------------------------------------------------------------- */
 
 static void *take_cached(const struct source *source, unsigned class) {
 	void *block = NULL;
-	if (source->cache != NULL && source->cache->arena == source->arena)
-		return cache_take(source->cache, class);
-	if (source->arena != NULL)
-		(void)arena_fill(source->arena, class, &block, 1);
+	if (source->cache != NULL)
+		block = cache_take(source->cache, class, source->arena);
+	else if (source->arena != NULL)
+		block = arena_take(source->arena, class);
+	if ((source->cache == NULL || source->cache != source->self) && block != NULL)
+		thread_count_direct(source->self, class_info[class].bytes, 0);
 	return block;
 }
 
 static struct span *take_large(const struct source *source, size_t size, size_t align) {
 	if (source->arena == NULL || size > SIZE_LIMIT || align > SIZE_LIMIT)
 		return NULL;
-	return arena_take_large(source->arena, size, align);
+	struct arena *arena = source->named ? source->arena : arena_for_size(source->arena, size);
+	struct span *span = arena_take_large(arena, size, align);
+	if (likely(span != NULL))
+		thread_count_direct(source->self, span->pages * PAGE, 0);
+	return span;
 }
 
 ALWAYS_INLINE void *take_from(const struct source *source, size_t size, size_t align) {
@@ -52,6 +82,8 @@ ALWAYS_INLINE void *take_from(const struct source *source, size_t size, size_t a
 		struct span *span = take_large(source, size, align);
 		block = span == NULL ? NULL : (void *)span->base;
 	}
+	if (fills() && block != NULL)
+		fill_fresh(block, full_usable(block));
 	thread_tick_malloc(source->self, size);
 	return block;
 }
@@ -115,7 +147,7 @@ void full_clear(void *block, size_t bytes) {
 /* -- freeing --------------------------------------------------------------------------------------------------- */
 
 /* Why a pointer is no block: the pages around it tell. */
-static _Noreturn void report(const char *call, const void *ptr) {
+static void report(const char *call, const void *ptr) {
 	const struct chunk *chunk = map_chunk((uintptr_t)ptr);
 	enum misuse what = MISUSE_INVALID;
 	if (chunk != NULL) {
@@ -126,35 +158,49 @@ static _Noreturn void report(const char *call, const void *ptr) {
 	event_misuse(what, call, ptr);
 }
 
-/* The large block that begins at ptr; reports when there is none. */
+/* The large block that begins at ptr; NULL: there is none, which is reported. */
 static struct span *large_at(const char *call, const void *ptr) {
 	struct span *span = map_span(ptr);
-	if (unlikely(span == NULL || span->base != (uintptr_t)ptr || span->kind != SPAN_LARGE))
-		report(call, ptr);
-	return span;
+	if (likely(span != NULL && span->base == (uintptr_t)ptr && span->kind == SPAN_LARGE))
+		return span;
+	report(call, ptr);
+	return NULL;
 }
 
-static void give_cached(struct cache *cache, unsigned class, void *ptr, const char *call) {
-	if (class > CLASS_SMALL_LAST && ((uintptr_t)ptr & (PAGE - 1)) != 0)
+static void give_cached(const struct source *source, unsigned class, void *ptr, const char *call) {
+	struct cache *cache = source->cache;
+	if (class > CLASS_SMALL_LAST && ((uintptr_t)ptr & (PAGE - 1)) != 0) {
 		report(call, ptr);
-	if (cache == NULL) {
-		arena_flush(class, &ptr, 1);
 		return;
 	}
-	if (unlikely(cache_holds(cache, class, ptr)))
+	if (unlikely(cache != NULL && cache_holds(cache, class, ptr))) {
 		event_misuse(MISUSE_DOUBLE, call, ptr);
-	cache_give(cache, class, ptr);
+		return;
+	}
+	if (fills())
+		fill_freed(ptr, class_info[class].bytes);
+	if (cache != source->self || cache == NULL)
+		thread_count_direct(source->self, 0, class_info[class].bytes);
+	if (cache != NULL)
+		cache_give(cache, class, ptr);
+	else
+		arena_flush(class, &ptr, 1);
 }
 
 void full_give(const struct source *source, void *ptr, const char *call) {
 	unsigned class = map_class(ptr);
 	size_t size = class_info[class].bytes;
 	if (class != CLASS_NONE) {
-		give_cached(source->cache, class, ptr, call);
+		give_cached(source, class, ptr, call);
 	} else {
 		struct span *span = large_at(call, ptr);
+		if (unlikely(span == NULL))
+			return;
 		size = span->pages * PAGE;
+		if (fills())
+			fill_freed(ptr, size);
 		arena_give_large(span);
+		thread_count_direct(source->self, 0, size);
 	}
 	thread_tick_free(source->self, size);
 }
@@ -180,9 +226,11 @@ size_t full_usable(const void *ptr) {
 
 size_t full_size(const void *ptr, const char *call) {
 	size_t size = full_usable(ptr);
-	if (unlikely(size == 0 || (size >= LARGE_MIN && ((uintptr_t)ptr & (PAGE - 1)) != 0)))
-		report(call, ptr);
-	return size;
+	if (likely(size != 0 && (size < LARGE_MIN || ((uintptr_t)ptr & (PAGE - 1)) == 0)))
+		return size;
+	report(call, ptr);
+	errno = EINVAL;
+	return 0;
 }
 
 /* Within a size class, or by taking or leaving pages. */
@@ -192,7 +240,13 @@ bool full_resize(void *ptr, size_t size) {
 		return true;
 	if (size <= SMALL_MAX || (class != CLASS_NONE && class <= CLASS_SMALL_LAST))
 		return false;
-	return arena_resize_large(map_span(ptr), size);
+	struct span *span = map_span(ptr);
+	size_t old = span->pages * PAGE;
+	if (!arena_resize_large(span, size))
+		return false;
+	if (fills() && span->pages * PAGE > old)
+		fill_fresh((char *)ptr + old, span->pages * PAGE - old);
+	return true;
 }
 
 /* A huge block moves with its page tables, if the kernel does that, into memory that is not resident yet. Into resident
@@ -210,10 +264,14 @@ void full_copy(void *to, void *from, size_t bytes) {
 
 void *full_realloc(void *ptr, size_t size) {
 	size_t old = full_size(ptr, "realloc");
+	if (unlikely(old == 0))
+		return NULL;
 	if (size > SIZE_LIMIT)
 		return full_fail(ENOMEM, "in rallocx(): out of memory");
-	if (full_resize(ptr, size))
+	if (full_resize(ptr, size)) {
+		thread_count_resized(full_usable(ptr), old);
 		return ptr;
+	}
 	void *block;
 	if (!lane_take(size, &block))
 		block = take(size, 1);

@@ -27,6 +27,7 @@ struct source {
 	struct cache *self;  /* the calling thread's own; NULL: it has none */
 	struct cache *cache; /* for blocks of cached classes; NULL: none, straight from and to the arenas */
 	struct arena *arena; /* NULL: the allocator could not start */
+	bool named;          /* the caller named the arena: large blocks come from no other */
 };
 /* What malloc and free use. Starts the allocator. */
 struct source full_source(void);
@@ -37,7 +38,7 @@ void *full_take(const struct source *source, size_t size, size_t align);
 /* free of a pointer that is not NULL; `call` stands in reports. */
 void full_give(const struct source *source, void *ptr, const char *call);
 
-/* Usable size of a block, which is not NULL; reports what is none. */
+/* Usable size of a block, which is not NULL. 0, and errno EINVAL: it is none, which was reported. */
 size_t full_size(const void *ptr, const char *call);
 /* Gives the block the usable size of a request for `size` bytes where it lies. False: not possible, nothing changed. */
 bool full_resize(void *ptr, size_t size);

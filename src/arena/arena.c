@@ -61,6 +61,43 @@ bool arena_owns(const struct arena *arena, const void *block) {
 	return span != NULL && span->arena == arena;
 }
 
+/* -- one block ------------------------------------------------------------------------------------------------- */
+
+static size_t bin_free_regions(const struct bin *bin, unsigned class) REQUIRES(bin->lock) {
+	return bin->live * class_info[class].regions - (size_t)(bin->filled - bin->flushed);
+}
+
+/* Compares used regions with the average of the slabs that have free ones, without the one filled next. */
+static bool is_sparse(struct bin *bin, const struct span *slab) REQUIRES(bin->lock) {
+	const struct span *filling = bin_fullest(bin);
+	size_t regions = class_info[slab->class].regions;
+	if (slab->free == 0 || slab == filling)
+		return false;
+	size_t others = bin->live - bin->full - 1, free = bin_free_regions(bin, slab->class) - filling->free;
+	return (regions - slab->free) * others <= others * regions - free;
+}
+
+struct block_facts arena_describe(const void *block) {
+	const struct span *span = map_span(block);
+	if (span == NULL)
+		return (struct block_facts){0};
+	struct block_facts facts = {.regions = 1, .bytes = span->pages * PAGE};
+	if (span->kind != SPAN_SLAB)
+		return facts;
+	unsigned class = span->class;
+	struct bin *bin = arena_bin(span->arena, class, span->shard);
+	lock_take(&bin->lock);
+	const struct span *filling = bin_fullest(bin);
+	facts.filling = filling == NULL ? NULL : (const void *)filling->base;
+	facts.free = span->free;
+	facts.regions = class_info[class].regions;
+	facts.bin_free = bin_free_regions(bin, class);
+	facts.bin_regions = bin->live * facts.regions;
+	facts.sparse = is_sparse(bin, span);
+	lock_drop(&bin->lock);
+	return facts;
+}
+
 /* -- decay and statistics -------------------------------------------------------------------------------------- */
 
 void arena_decay_all(uint64_t now, bool all) {

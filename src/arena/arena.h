@@ -33,7 +33,8 @@
 struct bin {
 	_Alignas(CACHE_LINE) struct lock lock;
 	struct list slabs[BIN_LISTS]; /* [lock] */
-	size_t live, full;            /* [lock] slabs now, and those of them without a free region */
+	size_t live;                  /* [lock] slabs now */
+	size_t full;                  /* [lock] those in slabs[0] */
 	uint64_t filled, flushed;     /* [lock] regions taken out / brought back so far */
 	uint64_t fills, flushes;      /* [lock] times that happened */
 	uint64_t requests;            /* [lock] */
@@ -149,6 +150,17 @@ void *arena_take(struct arena *arena, unsigned class);
 void arena_count_requests(struct arena *arena, unsigned class, uint64_t count);
 /* Brings blocks of one class back to whichever arenas they came from. slots[] is used up. Reports misuse. */
 void arena_flush(unsigned class, void **slots, unsigned count);
+
+/* What is around a live block. All zero for what is not in a slab or large block. */
+struct block_facts {
+	const void *filling;          /* of a small block: the slab its bin fills next, or NULL */
+	size_t free, regions;         /* of its slab; a large block: 0, 1 */
+	size_t bytes;                 /* of its slab, or of the large block */
+	size_t bin_free, bin_regions; /* of its bin; a large block: 0 */
+	bool sparse; /* its slab is not the one filled next, and no fuller than the bin's other slabs with free regions are
+	              * on the average: moving its blocks would empty it */
+};
+struct block_facts arena_describe(const void *block);
 
 /* Is the block, live and of a cached class, out of this arena? */
 bool arena_owns(const struct arena *arena, const void *block);

@@ -11,6 +11,8 @@ struct bin *bin_for_thread(struct arena *arena, unsigned class);
 /* As arena_fill and arena_flush, for a small class; `requests` of the blocks count as requests. */
 unsigned bin_fill(struct arena *arena, unsigned class, void **slots, unsigned count, unsigned requests);
 void bin_flush(unsigned class, void **slots, unsigned count);
+/* The slab that is filled next: the fullest with a free region. NULL: there is none. */
+struct span *bin_fullest(struct bin *bin) REQUIRES(bin->lock);
 /* Frees all its blocks. */
 void bin_reset(struct bin *bin);
 /* Its counts begin at zero. */

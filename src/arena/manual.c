@@ -4,9 +4,10 @@
 #include "os/os.h"
 #include "arena/inside.h"
 
-static _Atomic(unsigned) manuals;                                      /* [atomic] that exist */
-static struct lock past_lock = LOCK_INITIALIZER(RANK_BIN); /* one at a time with those of bins: not inside them */
-static struct arena_past past;                                         /* [past_lock] */
+static _Atomic(unsigned) manuals; /* [atomic] that exist */
+static struct lock past_lock =
+	LOCK_INITIALIZER(RANK_BIN); /* one at a time with those of bins: not inside them */
+static struct arena_past past;      /* [past_lock] */
 
 bool arena_is_manual(const struct arena *arena) {
 	return arena->manual;
@@ -16,8 +17,7 @@ int arena_create(extent_hooks_t *hooks, unsigned *index) {
 	struct arena *arena = table_reserve();
 	if (arena == NULL)
 		return EAGAIN;
-	const struct pool_source source = {
-		.hooks = hooks, .arena = arena->index, .dss = page_default_dss()};
+	const struct pool_source source = {.hooks = hooks, .arena = arena->index, .dss = page_default_dss()};
 	const int64_t decay_ms[PAGE_STATES] = {[PAGE_DIRTY] = arena_default_decay(PAGE_DIRTY),
 	                                       [PAGE_MUZZY] = arena_default_decay(PAGE_MUZZY)};
 	struct pool *pool = pool_make(&source);
@@ -60,8 +60,8 @@ static void free_larges(struct arena *arena) {
 static void free_blocks(struct arena *arena) {
 	free_larges(arena);
 	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
-		EACH_BIN (arena, class, bin)
-			bin_reset(bin);
+		EACH_BIN(arena, class, bin)
+	bin_reset(bin);
 }
 
 int arena_reset(struct arena *arena) {
@@ -113,8 +113,8 @@ static void remember(struct arena *arena) {
 /* The record is used again: counts begin at zero. The bins and the locks stay. */
 static void forget(struct arena *arena) {
 	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
-		EACH_BIN (arena, class, bin)
-			bin_forget(bin);
+		EACH_BIN(arena, class, bin)
+	bin_forget(bin);
 	for (unsigned large = 0; large < LARGE_CLASSES; large++) {
 		store_relaxed(&arena->large[large].taken, 0);
 		store_relaxed(&arena->large[large].given, 0);

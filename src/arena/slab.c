@@ -21,13 +21,17 @@ static void enlist(struct bin *bin, struct span *slab, unsigned quarter) REQUIRE
 	bin->full += quarter == 0;
 }
 
+static void delist(struct bin *bin, struct span *slab) REQUIRES(bin->lock) {
+	list_remove(&slab->link);
+	bin->full -= slab->quarter == 0;
+}
+
 /* Puts a slab whose free count changed where it belongs. */
 static void relist(struct bin *bin, struct span *slab) REQUIRES(bin->lock) {
 	unsigned quarter = quarter_of(slab);
 	if (quarter == slab->quarter)
 		return;
-	list_remove(&slab->link);
-	bin->full -= slab->quarter == 0;
+	delist(bin, slab);
 	enlist(bin, slab, quarter);
 }
 
@@ -97,8 +101,8 @@ static struct span *new_slab(struct arena *arena, struct bin *bin, unsigned clas
 	enlist(bin, slab, quarter_of(slab));
 	return slab;
 }
-/* The fullest slab with a free region. */
-static struct span *fullest(struct bin *bin) REQUIRES(bin->lock) {
+
+struct span *bin_fullest(struct bin *bin) {
 	for (unsigned quarter = 1; quarter < BIN_LISTS; quarter++) {
 		struct list *first = list_first(&bin->slabs[quarter]);
 		if (first != NULL)
@@ -135,7 +139,7 @@ unsigned bin_fill(struct arena *arena, unsigned class, void **slots, unsigned co
 		return 0;
 	lock_take(&bin->lock);
 	while (taken < count) {
-		struct span *slab = fullest(bin);
+		struct span *slab = bin_fullest(bin);
 		if (slab != NULL)
 			bin->reused += slab != bin->last;
 		else if ((slab = new_slab(arena, bin, class)) == NULL)
@@ -153,33 +157,36 @@ unsigned bin_fill(struct arena *arena, unsigned class, void **slots, unsigned co
 
 /* -- flushing -------------------------------------------------------------------------------------------------- */
 
-/* Marks the region free. Reports what cannot be a block of this slab, or is free already. */
-static void give_region(struct span *slab, const void *ptr) {
+/* Marks the region free. False: it cannot be a block of this slab, or is free already, which is reported. */
+static bool give_region(struct span *slab, const void *ptr) {
 	const struct class_info *info = &class_info[slab->class];
 	size_t offset = (uintptr_t)ptr - slab->base;
 	unsigned region = (unsigned)(((uint64_t)offset * info->inverse) >> 32);
-	if (unlikely((size_t)region * info->bytes != offset || region >= info->regions))
-		event_misuse(MISUSE_INTERIOR, "free", ptr);
-	if (unlikely(bitmap_get(slab->open, region)))
-		event_misuse(MISUSE_DOUBLE, "free", ptr);
+	bool block = (size_t)region * info->bytes == offset && region < info->regions;
+	if (unlikely(!block || bitmap_get(slab->open, region))) {
+		event_misuse(block ? MISUSE_DOUBLE : MISUSE_INTERIOR, "free", ptr);
+		return false;
+	}
 	bitmap_set(slab->open, region);
 	slab->free++;
 	if (region / 64 < slab->from)
 		slab->from = (uint16_t)(region / 64);
+	return true;
 }
 
 /* Brings one block back. A slab that becomes empty leaves the bin and is put on `emptied`. */
-static void give_block(struct bin *bin, struct span *slab, const void *ptr, struct list *emptied)
+static bool give_block(struct bin *bin, struct span *slab, const void *ptr, struct list *emptied)
 	REQUIRES(bin->lock) {
-	give_region(slab, ptr);
+	if (unlikely(!give_region(slab, ptr)))
+		return false;
 	if (slab->free < class_info[slab->class].regions) {
 		relist(bin, slab);
-		return;
+		return true;
 	}
-	list_remove(&slab->link);
-	bin->full -= slab->quarter == 0;
+	delist(bin, slab);
 	list_push(emptied, &slab->link);
 	bin->live--;
+	return true;
 }
 
 static void give_slabs(struct list *emptied) {
@@ -191,19 +198,20 @@ static void give_slabs(struct list *emptied) {
 	}
 }
 
+/* NULL: its slab has gone, so all of it was free, which is reported. */
 static struct span *slab_of(const void *ptr, unsigned class) {
 	struct span *slab = map_span(ptr);
-	if (unlikely(slab == NULL || slab->kind != SPAN_SLAB || slab->class != class))
-		event_misuse(MISUSE_DOUBLE, "free", ptr); /* its slab has gone: all of it was free */
-	return slab;
+	if (likely(slab != NULL && slab->kind == SPAN_SLAB && slab->class == class))
+		return slab;
+	event_misuse(MISUSE_DOUBLE, "free", ptr);
+	return NULL;
 }
 
-/* Brings back all blocks of slots[] that belong to the bin of the first; keeps the others, in order.
+/* Brings back all blocks of slots[] that belong to the bin of the first, a block of `first`; keeps the others, in order.
  * Returns how many are left. */
-static unsigned flush_one_bin(unsigned class, void **slots, unsigned count) {
-	const struct span *first = slab_of(slots[0], class);
+static unsigned flush_one_bin(const struct span *first, void **slots, unsigned count) {
 	struct arena *arena = first->arena;
-	unsigned shard = first->shard, left = 0;
+	unsigned class = first->class, shard = first->shard, left = 0, given = 0;
 	struct bin *bin = &load_acquire(&arena->bins[class])[shard];
 	struct list emptied;
 	list_init(&emptied);
@@ -212,12 +220,14 @@ static unsigned flush_one_bin(unsigned class, void **slots, unsigned count) {
 		if (i + PREFETCH < count)
 			__builtin_prefetch(map_span(slots[i + PREFETCH]), 1);
 		struct span *slab = slab_of(slots[i], class);
+		if (unlikely(slab == NULL))
+			continue;
 		if (slab->arena == arena && slab->shard == shard)
-			give_block(bin, slab, slots[i], &emptied);
+			given += give_block(bin, slab, slots[i], &emptied);
 		else
 			slots[left++] = slots[i];
 	}
-	bin->flushed += count - left;
+	bin->flushed += given;
 	bin->flushes++;
 	lock_drop(&bin->lock);
 	give_slabs(&emptied);
@@ -225,8 +235,13 @@ static unsigned flush_one_bin(unsigned class, void **slots, unsigned count) {
 }
 
 void bin_flush(unsigned class, void **slots, unsigned count) {
-	while (count > 0)
-		count = flush_one_bin(class, slots, count);
+	while (count > 0) {
+		const struct span *first = slab_of(slots[0], class);
+		if (likely(first != NULL))
+			count = flush_one_bin(first, slots, count);
+		else
+			slots[0] = slots[--count];
+	}
 }
 
 /* -- the rest -------------------------------------------------------------------------------------------------- */
@@ -268,7 +283,7 @@ void bin_audit(struct bin *bin, unsigned class) {
 			must(slab->free < info->regions, slab);
 			must(slab->free == 0 || bitmap_next_set(slab->open, 512, 0) / 64 >= slab->from, slab);
 			listed++;
-			full += slab->free == 0;
+			full += quarter == 0;
 			open += slab->free;
 		}
 	}

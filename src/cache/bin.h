@@ -17,6 +17,14 @@
  *
  *   requests served = grants * CACHE_GRANT - left          (grants: in the depth record, off the fast lane)
  *
+ * What a thread allocated and freed is never counted on the fast lane either; it follows from what is:
+ *
+ *   bytes allocated = sum of served(class) * bytes(class) + allocated
+ *   bytes freed     = sum of (served(class) + held(class)) * bytes(class) - net + freed
+ *
+ * where `net` are bytes brought in by refills less those taken out by flushes, and `allocated` and `freed` what did not
+ * pass through a bin.
+ *
  * Only the owner thread touches a cache. A forked child finds the stacks of other threads as they were: a push stores
  * the slot before the head, so that whatever lies between head and top is a block. */
 #ifndef ASHLAR_CACHE_BIN_H
@@ -57,11 +65,20 @@ struct cache_depth {
 struct cache {
 	struct cache_bin bin[CLASS_COUNT];
 	struct cache_depth depth[CLASS_COUNT];
-	struct arena *arena;   /* NULL: this is not a thread's cache but a closed stand-in  [const] */
-	struct list link;      /* all caches                                         [threads lock] */
-	size_t capacity;       /* bytes of blocks all depths allow */
-	uint32_t visits;       /* to the full lane, counted there */
-	uint8_t next_class;    /* to collect */
+	uint16_t most[CLASS_COUNT]; /* blocks a bin may come to hold; 0: none, requests go to the arena */
+	struct arena *arena;        /* NULL: this is not a thread's cache but a closed stand-in */
+	struct arena *shared; /* refills from this one may be blocks other threads freed; NULL: none may */
+	struct cache *behind; /* of a front: the cache of the same thread            [const] */
+	struct cache *front;  /* closed stand-in where every call must be seen, or NULL */
+	struct list link;     /* all caches                                   [threads lock] */
+	size_t capacity;      /* bytes of blocks all depths allow */
+	uint64_t allocated, freed; /* bytes past the bins; of a front: all, up to this moment */
+	uint64_t net;              /* bytes into the bins from below, less those out of them */
+	uint32_t visits;           /* to the full lane, counted there */
+	uint8_t next_class;        /* to collect */
+	uint8_t limit;             /* largest class cached now: max_class, or CLASS_NONE */
+	uint8_t max_class;         /* largest class it is to cache while it is enabled */
+	_Atomic(bool) attend;      /* the full lane has more to do than to serve the call   [atomic] */
 	_Atomic(uint8_t) busy; /* stacks and arenas may disagree: a forked child leaves them alone [atomic] */
 };
 _Static_assert(sizeof(struct cache) <= 2048, "half a page for an idle thread");

@@ -14,18 +14,57 @@
 #define EASY_SIZE     512        /* ...for blocks up to this many bytes; */
 #define LARGE_BYTES   (16 * KIB) /* for larger ones, up to this and FIRST_DEPTH */
 #define CLASS_BYTES   (2 * MIB)  /* a bin holds no more than this... */
-#define CLASS_DEPTH   4095       /* ...and this */
+#define CLASS_DEPTH   4095       /* ...and this, but where the program asks for more... */
+#define SLOTS_MAX     8191u      /* ...which storage must have room for */
 #define SHARE_MIN     (32 * KIB)
 #define SHARE_PARTS   16 /* blocks larger than this part of the share are not cached */
-#define COLLECT_EVERY 64 /* visits */
+#define COLLECT_EVERY 64 /* visits, a power of two */
 #define RECENT        16 /* blocks looked at for a double free */
 
-static struct cache_settings settings; /* [const after start] */
-static _Atomic(size_t) share;          /* bytes one thread may hold                          [atomic] */
+static struct cache_settings settings;   /* [const after start] */
+static uint16_t first_most[CLASS_COUNT]; /* of new caches               [const after start] */
+static uint32_t collect_mask;            /* of visits                   [const after start] */
+static _Atomic(size_t) share;            /* bytes one thread may hold                          [atomic] */
+
+/* Blocks of the class that fit into `bytes`: at least one, at most `most`. */
+static unsigned fit(unsigned class, size_t bytes, unsigned most) {
+	return (unsigned)size_min(most, size_max(bytes / class_info[class].bytes, 1));
+}
+
+static unsigned even_up(unsigned number) {
+	return (number + 1) & ~1u;
+}
+
+/* The most blocks of a class that the program's rule allows. */
+static unsigned ruled(const struct cache_rule *rule, unsigned class) {
+	if (class > CLASS_SMALL_LAST)
+		return rule->large;
+	uint64_t regions = class_info[class].regions;
+	uint64_t slots = rule->lg_slabs < 0 ? regions >> -rule->lg_slabs : regions << rule->lg_slabs;
+	size_t least = size_max(even_up(rule->least), 2), most = size_max(rule->most & ~1u, 2);
+	return (unsigned)size_min(size_max(even_up((unsigned)slots), least), most);
+}
+
+static void start_most(void) {
+	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
+		unsigned most = fit(class, CLASS_BYTES, CLASS_DEPTH);
+		if (settings.rule.set)
+			most = (unsigned)size_min(most, ruled(&settings.rule, class));
+		cache_start_most(class, most);
+	}
+}
+
+void cache_start_most(unsigned class, unsigned most) {
+	first_most[class] = (uint16_t)size_min(most, SLOTS_MAX);
+}
 
 void cache_start(const struct cache_settings *wanted) {
 	settings = *wanted;
+	size_t every =
+		settings.collect_bytes == 0 ? COLLECT_EVERY : size_max(settings.collect_bytes / KIB, 1);
+	collect_mask = (UINT32_C(1) << bit_highest(size_min(every, UINT32_MAX))) - 1;
 	base_define(BASE_CACHE, sizeof(struct cache));
+	start_most();
 	cache_note_threads(1);
 	transfer_start();
 }
@@ -36,19 +75,18 @@ void cache_note_threads(unsigned count) {
 	transfer_enable(count > 1);
 }
 
-void cache_init(struct cache *cache, struct arena *arena) {
+void cache_init(struct cache *cache, struct arena *arena, bool shares) {
 	memset(cache, 0, sizeof *cache);
+	memcpy(cache->most, first_most, sizeof cache->most);
 	list_init(&cache->link);
 	cache->arena = arena;
+	cache->shared = shares ? arena : NULL;
 	cache->next_class = 1;
+	cache->max_class = (uint8_t)settings.max_class;
+	cache->limit = settings.enabled ? cache->max_class : CLASS_NONE;
 }
 
 /* -- depth ----------------------------------------------------------------------------------------------------- */
-
-/* Blocks of the class that fit into `bytes`: at least one, at most `most`. */
-static unsigned fit(unsigned class, size_t bytes, unsigned most) {
-	return (unsigned)size_min(most, size_max(bytes / class_info[class].bytes, 1));
-}
 
 static unsigned first_depth(unsigned class) {
 	return class_info[class].bytes > EASY_SIZE ? 1 : fit(class, EASY_BYTES, FIRST_DEPTH);
@@ -121,7 +159,7 @@ static bool note_event(struct cache_depth *record, enum cache_event event) {
 /* Doubles the depth if that can be paid for; beyond `easy` only for events in turn. */
 static void earn_depth(struct cache *cache, unsigned class, bool in_turn, unsigned easy) {
 	struct cache_depth *record = &cache->depth[class];
-	unsigned depth = (unsigned)size_min(record->depth * 2u + 1, fit(class, CLASS_BYTES, CLASS_DEPTH));
+	unsigned depth = (unsigned)size_min(record->depth * 2u + 1, cache->most[class]);
 	if (depth <= record->depth || (!in_turn && depth > easy))
 		return;
 	size_t more = (size_t)(depth - record->depth) * class_info[class].bytes;
@@ -132,13 +170,15 @@ static void earn_depth(struct cache *cache, unsigned class, bool in_turn, unsign
 	set_depth(cache, class, depth);
 }
 
-/* First use of a bin. False: blocks of this class are too large for the share, or there is no memory. */
+/* First use of a bin. False: it is to hold none, blocks of this class are too large for the share, or there is no
+ * memory. */
 static bool open_bin(struct cache *cache, unsigned class) {
 	struct cache_depth *record = &cache->depth[class];
-	if (class_info[class].bytes > load_relaxed(&share) / SHARE_PARTS ||
-	    !widen(cache, class, first_depth(class)))
+	unsigned depth = (unsigned)size_min(first_depth(class), cache->most[class]);
+	if (depth == 0 || class_info[class].bytes > load_relaxed(&share) / SHARE_PARTS ||
+	    !widen(cache, class, depth))
 		return false;
-	set_depth(cache, class, first_depth(class));
+	set_depth(cache, class, depth);
 	record->batch = 1;
 	return true;
 }
@@ -150,6 +190,8 @@ static void flush_oldest(struct cache *cache, unsigned class, unsigned count, bo
 	struct cache_depth *record = &cache->depth[class];
 	struct cache_bin *bin = &cache->bin[class];
 	void **oldest = record->top - count;
+	cache->net -= count * (uint64_t)class_info[class].bytes;
+	to_threads = to_threads && cache->shared != NULL && arena_may_travel(oldest, count);
 	if (!to_threads || !transfer_push(class, oldest, count))
 		arena_flush(class, oldest, count);
 	memmove(bin->head + count, bin->head, (size_t)(oldest - bin->head) * sizeof *oldest);
@@ -188,8 +230,21 @@ static void collect(struct cache *cache) {
 }
 
 static void collect_at_times(struct cache *cache) {
-	if (cache->visits % COLLECT_EVERY == 0)
+	if ((cache->visits & collect_mask) == 0)
 		collect(cache);
+}
+
+/* Blocks of a full bin that are flushed when `wanted` are to be: the program may have set a bound. */
+static unsigned bounded(unsigned class, unsigned count, unsigned wanted) {
+	unsigned lg = class <= CLASS_SMALL_LAST ? settings.lg_flush_small : settings.lg_flush_large;
+	return lg == 0 ? wanted : (unsigned)size_min(wanted, size_max(count >> lg, 1));
+}
+
+/* Gives up depth, down to `least`, as far as no block is in the way. */
+static void shrink(struct cache *cache, unsigned class, unsigned least) {
+	unsigned depth = (unsigned)size_max(least, held(cache, class));
+	if (depth < cache->depth[class].depth)
+		set_depth(cache, class, depth);
 }
 
 /* Makes room in a full bin. A thread that allocates and frees in turn keeps half; one that only frees keeps nothing, and
@@ -202,26 +257,27 @@ static bool make_room(struct cache *cache, unsigned class) {
 	if (count < record->depth)
 		return true;
 	if (count > 0)
-		flush_oldest(cache, class, in_turn ? (count + 1) / 2 : count, true);
+		flush_oldest(cache, class, bounded(class, count, in_turn ? (count + 1) / 2 : count), true);
 	if (!in_turn && !record->shrunk && record->depth > least) {
 		record->shrunk = true; /* once until the next miss: growing must be faster */
-		set_depth(cache, class, steady ? (unsigned)size_max(record->depth / 2u, least) : least);
+		shrink(cache, class, steady ? (unsigned)size_max(record->depth / 2u, least) : least);
 	}
-	return record->depth > 0;
+	return held(cache, class) < record->depth;
 }
 
 /* -- the full lane --------------------------------------------------------------------------------------------- */
 
 /* Fills an empty bin with one batch. */
-static bool refill(struct cache *cache, unsigned class) {
+static bool refill(struct cache *cache, unsigned class, struct arena *arena) {
 	struct cache_depth *record = &cache->depth[class];
 	bool in_turn = note_event(record, CACHE_MISS);
 	earn_depth(cache, class, in_turn, miss_depth(class));
 	unsigned want = (unsigned)size_max(1, size_min(record->batch, record->depth));
 	void **slots = record->top - want;
-	unsigned got = transfer_pop(class, slots, want);
+	unsigned got = arena == cache->shared ? transfer_pop(class, slots, want) : 0;
 	if (got == 0)
-		got = arena_fill(cache->arena, class, slots, want);
+		got = arena_fill(arena, class, slots, want);
+	cache->net += got * (uint64_t)class_info[class].bytes;
 	if (got < want)
 		memmove(record->top - got, slots, got * sizeof *slots);
 	cache->bin[class].head = record->top - got;
@@ -230,10 +286,16 @@ static bool refill(struct cache *cache, unsigned class) {
 	return got > 0;
 }
 
-static void *take_uncached(struct arena *arena, unsigned class) {
-	void *block = NULL;
-	(void)arena_fill(arena, class, &block, 1);
+static void *take_uncached(struct cache *cache, unsigned class, struct arena *arena) {
+	void *block = arena_take(arena, class);
+	if (likely(block != NULL))
+		cache_count(cache, class_info[class].bytes, 0);
 	return block;
+}
+
+static void give_uncached(struct cache *cache, unsigned class, void *block) {
+	arena_flush(class, &block, 1);
+	cache_count(cache, 0, class_info[class].bytes);
 }
 
 static void set_busy(struct cache *cache, bool busy) {
@@ -241,25 +303,25 @@ static void set_busy(struct cache *cache, bool busy) {
 	compiler_barrier();
 }
 
-void *cache_take(struct cache *cache, unsigned class) {
+void *cache_take(struct cache *cache, unsigned class, struct arena *arena) {
 	struct cache_bin *bin = &cache->bin[class];
 	struct cache_depth *record = &cache->depth[class];
 	void *block = NULL;
-	if (class > settings.max_class)
-		return take_uncached(cache->arena, class);
+	if (class > cache->limit)
+		return take_uncached(cache, class, arena);
 	set_busy(cache, true);
 	collect_at_times(cache);
 	if (record->top == NULL && !open_bin(cache, class)) {
-		block = take_uncached(cache->arena, class);
-	} else if (bin->head != record->top || refill(cache, class)) {
-		if (bin->left <= 0) {
-			if (bin->left < 0) /* the fast lane counted this request already */
-				bin->left++;
+		block = take_uncached(cache, class, arena);
+	} else if (bin->head != record->top || refill(cache, class, arena)) {
+		if (bin->left <= 0) { /* below: by requests the fast lane counted and did not serve */
 			record->grants++;
-			bin->left += CACHE_GRANT;
+			bin->left = CACHE_GRANT;
 		}
 		bin->left--;
 		block = *bin->head++;
+		if (unlikely(cache->front != NULL))
+			cache->front->allocated += class_info[class].bytes;
 	}
 	compiler_barrier();
 	set_busy(cache, false);
@@ -277,21 +339,28 @@ static bool goes_home(struct cache *cache, unsigned class, const void *block) {
 	return true;
 }
 
+/* Is there room for the block, and is it to stay here? */
+static bool keeps(struct cache *cache, unsigned class, const void *block) {
+	const struct cache_depth *record = &cache->depth[class];
+	if (record->top == NULL)
+		return !goes_home(cache, class, block) && open_bin(cache, class);
+	return held(cache, class) < record->depth || make_room(cache, class);
+}
+
 void cache_give(struct cache *cache, unsigned class, void *block) {
-	struct cache_bin *bin = &cache->bin[class];
-	struct cache_depth *record = &cache->depth[class];
-	if (class > settings.max_class) {
-		arena_flush(class, &block, 1);
+	if (class > cache->limit) {
+		give_uncached(cache, class, block);
 		return;
 	}
 	set_busy(cache, true);
 	collect_at_times(cache);
-	if (record->top == NULL && (goes_home(cache, class, block) || !open_bin(cache, class)))
-		arena_flush(class, &block, 1);
-	else if (held(cache, class) < record->depth || make_room(cache, class))
-		*--bin->head = block;
-	else
-		arena_flush(class, &block, 1);
+	if (keeps(cache, class, block)) {
+		*--cache->bin[class].head = block;
+		if (unlikely(cache->front != NULL))
+			cache->front->freed += class_info[class].bytes;
+	} else {
+		give_uncached(cache, class, block);
+	}
 	compiler_barrier();
 	set_busy(cache, false);
 }
@@ -304,20 +373,109 @@ bool cache_holds(const struct cache *cache, unsigned class, const void *block) {
 	return slot < end;
 }
 
+bool cache_holds_of(const struct cache *cache, const struct arena *arena) {
+	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
+		void **top = cache->depth[class].top;
+		for (void **slot = cache->bin[class].head; slot < top; slot++)
+			if (arena_owns(arena, *slot))
+				return true;
+	}
+	return false;
+}
+
+uint64_t cache_served(const struct cache *cache, unsigned class) {
+	int32_t left = cache->bin[class].left;
+	return (uint64_t)cache->depth[class].grants * CACHE_GRANT - (uint64_t)(left > 0 ? left : 0);
+}
+
+/* Reports the requests served so far, and forgets them but for their bytes. */
+static void settle(struct cache *cache, unsigned class) {
+	uint64_t served = cache_served(cache, class);
+	if (served > 0)
+		arena_count_requests(cache->arena, class, served);
+	cache->allocated += served * class_info[class].bytes;
+	cache->freed += served * class_info[class].bytes;
+	cache->depth[class].grants = 0;
+	cache->depth[class].requests = 0;
+	cache->bin[class].left = 0;
+}
+
+static void close_bin(struct cache *cache, unsigned class) {
+	set_depth(cache, class, 0);
+	give_storage(&cache->depth[class]);
+	cache->bin[class] = (struct cache_bin){0};
+	cache->depth[class] = (struct cache_depth){0};
+}
+
 void cache_flush(struct cache *cache, bool end) {
 	set_busy(cache, true);
 	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
-		const struct cache_depth *record = &cache->depth[class];
-		if (record->top == NULL)
+		if (cache->depth[class].top == NULL)
 			continue;
 		unsigned count = held(cache, class);
 		if (count > 0)
 			flush_oldest(cache, class, count, false);
+		settle(cache, class);
 		if (end)
-			give_storage(record);
+			close_bin(cache, class);
 	}
 	compiler_barrier();
 	set_busy(cache, false);
+}
+
+void cache_move(struct cache *cache, struct arena *arena, bool shares) {
+	for (unsigned class = 1; class <= CLASS_LAST; class ++)
+		settle(cache, class);
+	cache->arena = arena;
+	cache->shared = shares ? arena : NULL;
+}
+
+/* -- limits ---------------------------------------------------------------------------------------------------- */
+
+bool cache_enabled(const struct cache *cache) {
+	return cache->limit != CLASS_NONE;
+}
+
+void cache_enable(struct cache *cache, bool enabled) {
+	if (enabled == cache_enabled(cache))
+		return;
+	cache_flush(cache, true);
+	cache->limit = enabled ? cache->max_class : CLASS_NONE;
+}
+
+void cache_set_max(struct cache *cache, unsigned class) {
+	bool enabled = cache_enabled(cache);
+	cache_flush(cache, true);
+	cache->max_class = (uint8_t) class;
+	cache->limit = enabled ? cache->max_class : CLASS_NONE;
+}
+
+unsigned cache_most(const struct cache *cache, unsigned class) {
+	return class > cache->max_class ? 0 : cache->most[class];
+}
+
+void cache_set_most(struct cache *cache, const uint16_t most[CLASS_COUNT]) {
+	cache_flush(cache, true);
+	for (unsigned class = 1; class <= CLASS_LAST; class ++)
+		cache->most[class] = (uint16_t)size_min(most[class], SLOTS_MAX);
+}
+
+/* -- figures --------------------------------------------------------------------------------------------------- */
+
+uint64_t cache_allocated(const struct cache *cache) {
+	uint64_t sum = cache->allocated;
+	for (unsigned class = 1; class <= CLASS_LAST; class ++)
+		sum += cache_served(cache, class) * class_info[class].bytes;
+	return sum;
+}
+
+uint64_t cache_freed(const struct cache *cache) {
+	uint64_t sum = cache->freed - cache->net;
+	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
+		unsigned count = cache->depth[class].top == NULL ? 0 : held(cache, class);
+		sum += (cache_served(cache, class) + count) * class_info[class].bytes;
+	}
+	return sum;
 }
 
 size_t cache_bytes(const struct cache *cache) {
@@ -341,6 +499,7 @@ void cache_audit(const struct cache *cache) {
 			continue;
 		}
 		must(held(cache, class) <= record->depth && record->depth <= room(record), cache);
+		must(record->depth <= cache->most[class] && class <= cache->limit, cache);
 		must(*record->top == NULL, cache);
 		must(((uintptr_t)record->top ^ (uintptr_t)(record->top - record->depth)) < 64 * KIB, cache);
 		must(bin->empty == LOW16(record->top) && bin->full == LOW16(record->top - record->depth),

@@ -1,34 +1,87 @@
 /* cache.h - floor 5: the thread cache off the fast lane: refill, flush, growth, collection, blocks between threads.
  *
- * A cache belongs to one thread; nothing here takes a lock itself except the transfer stacks (RANK_TRANSFER). */
+ * A cache belongs to one thread, or is an explicit one: then its users see to it that only one works with it at a time.
+ * Nothing here takes a lock itself except the transfer stacks (RANK_TRANSFER); flushing takes BIN and below. */
 #ifndef ASHLAR_CACHE_H
 #define ASHLAR_CACHE_H
 
 #include "arena/arena.h"
 #include "cache/bin.h"
 
+/* Bounds of the slots of a bin, given by numbers of blocks: regions of a slab * 2^lg_slabs, at least `least`, at most
+ * `most`, even; large classes: `large`. */
+struct cache_rule {
+	bool set; /* else there are no such bounds */
+	int lg_slabs;
+	unsigned least, most, large;
+};
+
 struct cache_settings {
-	unsigned max_class; /* largest class that is cached; CLASS_NONE: no caching */
+	bool enabled;       /* new caches hold blocks */
+	unsigned max_class; /* largest class that is cached */
 	size_t budget; /* bytes that all caches together may come to hold; each thread has an equal share */
+	struct cache_rule rule;
+	unsigned lg_flush_small; /* a full bin returns at most the 2^n-th part; 0: all if need be */
+	unsigned lg_flush_large;
+	size_t collect_bytes; /* a look at the next bin for idle blocks each so many visits * 1 KiB; 0: as we see fit */
 };
 void cache_start(const struct cache_settings *settings);
+/* At start, after that: new caches hold at most so many blocks of the class. */
+void cache_start_most(unsigned class, unsigned most);
 
 /* How many threads have a cache now: sets each one's share of the budget, and whether blocks travel between threads. */
 void cache_note_threads(unsigned count);
 
-/* Makes an empty, closed cache out of a record of sizeof(struct cache) bytes. */
-void cache_init(struct cache *cache, struct arena *arena);
+/* Makes an empty cache, all bins closed, out of a record of sizeof(struct cache) bytes. `shares`: blocks may come from
+ * and go to other threads. */
+void cache_init(struct cache *cache, struct arena *arena, bool shares);
+/* Ties it to another arena. */
+void cache_move(struct cache *cache, struct arena *arena, bool shares);
 
-/* The full lane of malloc for a cached class: the bin is empty, spent or closed. A block, or NULL: no memory. */
-void *cache_take(struct cache *cache, unsigned class);
+/* The full lane of malloc for a cached class: the bin is empty, spent or closed. What the cache has not got comes from
+ * `arena`. A block, or NULL: no memory. */
+void *cache_take(struct cache *cache, unsigned class, struct arena *arena);
 /* The full lane of free: the bin is full or closed, or the block is where the fast lane does not look. */
 void cache_give(struct cache *cache, unsigned class, void *block);
 
 /* Is the block among the most recently freed of its class? */
 bool cache_holds(const struct cache *cache, unsigned class, const void *block);
 
-/* Returns all blocks to the arenas; with `end`, the slot storage too: the record is then only good for cache_init. */
+/* Does it hold a block of the arena? Looks at each. */
+bool cache_holds_of(const struct cache *cache, const struct arena *arena);
+
+/* Returns all blocks to the arenas, and reports the requests served; with `end`, the slot storage goes back too and all
+ * bins are closed. */
 void cache_flush(struct cache *cache, bool end);
+
+/* -- limits: each of these closes the cache first ------------------------------------------------------------- */
+
+/* Whether it holds blocks at all. */
+bool cache_enabled(const struct cache *cache);
+void cache_enable(struct cache *cache, bool enabled);
+/* The largest class it holds while it is enabled. */
+void cache_set_max(struct cache *cache, unsigned class);
+/* Blocks of a class it may come to hold; 0: it holds none. */
+unsigned cache_most(const struct cache *cache, unsigned class);
+void cache_set_most(struct cache *cache, const uint16_t most[CLASS_COUNT]);
+
+/* -- figures --------------------------------------------------------------------------------------------------- */
+
+/* Bytes allocated from it and freed to it so far, by usable size. Of the calling thread's own. */
+uint64_t cache_allocated(const struct cache *cache);
+uint64_t cache_freed(const struct cache *cache);
+/* Requests of a class served from its bin and not yet reported to the arena. Exact for one's own. */
+uint64_t cache_served(const struct cache *cache, unsigned class);
+
+/* Counts bytes that the thread allocated and freed past the bins. */
+static inline void cache_count(struct cache *cache, size_t allocated, size_t freed) {
+	cache->allocated += allocated;
+	cache->freed += freed;
+	if (unlikely(cache->front != NULL)) {
+		cache->front->allocated += allocated;
+		cache->front->freed += freed;
+	}
+}
 
 /* Bytes of blocks in the cache. Exact for the calling thread's own, a guess for others'. */
 size_t cache_bytes(const struct cache *cache);

@@ -15,6 +15,12 @@ void guard_start(void);
 void guard_message(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same of something that went wrong while the program runs; does not return where the option abort is set. */
 void guard_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same for what went wrong in the program: the text goes to the function set below, and the call returns. Without
+ * one it is printed, and the program aborted. */
+void guard_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+typedef void guard_receiver(const char *text);
+void guard_set_receiver(guard_receiver *receiver); /* NULL: none, as at start */
+
 /* The same of a text that is not a format. */
 void guard_write(const char *text);
 

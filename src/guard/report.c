@@ -24,29 +24,56 @@ void guard_write(const char *text) {
 	os_write(STDERR, text, length);
 }
 
-static void write_list(const char *format, va_list args) {
-	char buffer[MESSAGE_SIZE];
-	struct text text = text_over(buffer, sizeof buffer);
+static void compose(char buffer[MESSAGE_SIZE], const char *format, va_list args) {
+	struct text text = text_over(buffer, MESSAGE_SIZE);
 	text_add_list(&text, format, args);
 	if (text.cut)
 		buffer[text.used - 1] = '\n';
-	guard_write(buffer);
 }
 
 void guard_message(const char *format, ...) {
+	char buffer[MESSAGE_SIZE];
 	va_list args;
 	va_start(args, format);
-	write_list(format, args);
+	compose(buffer, format, args);
 	va_end(args);
+	guard_write(buffer);
 }
 
 void guard_warn(const char *format, ...) {
+	char buffer[MESSAGE_SIZE];
 	va_list args;
 	va_start(args, format);
-	write_list(format, args);
+	compose(buffer, format, args);
 	va_end(args);
+	guard_write(buffer);
 	if (opt_now(abort))
 		os_abort();
+}
+
+static _Atomic(uintptr_t) receiver; /* [atomic] guard_receiver *, or 0 */
+
+void guard_set_receiver(guard_receiver *wanted) {
+	store_relaxed(&receiver, (uintptr_t)wanted);
+}
+
+/* Returns only when the text was received. */
+static void fail(const char *text) {
+	guard_receiver *function = (guard_receiver *)load_relaxed(&receiver);
+	if (function == NULL) {
+		guard_write(text);
+		os_abort();
+	}
+	function(text);
+}
+
+void guard_fail(const char *format, ...) {
+	char buffer[MESSAGE_SIZE];
+	va_list args;
+	va_start(args, format);
+	compose(buffer, format, args);
+	va_end(args);
+	fail(buffer);
 }
 
 /* -- where is this address? ------------------------------------------------------------------------------ */
@@ -120,8 +147,7 @@ static void report_misuse(enum misuse what, const char *call, const void *pointe
 	text_add(&text, "<ashlar>: %s(%p): %s: ", call, pointer, names[what]);
 	describe(&text, pointer);
 	text_add(&text, "\n");
-	guard_write(buffer);
-	os_abort();
+	fail(buffer);
 }
 
 static void report_check(const char *function, const char *condition, const void *pointer) {

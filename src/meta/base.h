@@ -26,8 +26,9 @@ enum base_kind {
 	BASE_SLAB,
 	BASE_CHUNK,
 	BASE_CACHE,
+	BASE_WATCH,
 	BASE_SLOTS,
-	BASE_SLOTS_MAX_LG = 12, /* 32 KiB: at most half of a 64 KiB window */
+	BASE_SLOTS_MAX_LG = 13, /* 64 KiB: all of a window */
 	BASE_KINDS = BASE_SLOTS + BASE_SLOTS_MAX_LG + 1,
 };
 

@@ -28,7 +28,7 @@ struct span {
 	bool moved_out;  /* its whole chunks went elsewhere: they read as zero       [owner of the block] */
 	uint16_t free;   /* slab: regions not handed out                                   [bin lock] */
 	uint16_t from;   /* slab: no open region below word `from` of open[]               [bin lock] */
-	uint32_t shard;      /* slab: which bin of its class in the arena            [const while live] */
+	uint32_t shard;  /* slab: which bin of its class in the arena            [const while live] */
 	struct chunk *chunk; /* that it begins in                                    [const while live] */
 	struct list link;    /* slab: in its bin; large: in its manual arena              [bin lock] */
 	uint64_t open[8];    /* slab: bit i set: region i is free                         [bin lock] */

@@ -12,8 +12,8 @@ void event_resume(void *was) {
 		event_hooks.resume(was);
 }
 
-_Noreturn void event_misuse(enum misuse what, const char *call, const void *pointer) {
-	if (event_hooks.misuse != NULL)
-		event_hooks.misuse(what, call, pointer);
-	__builtin_trap();
+void event_misuse(enum misuse what, const char *call, const void *pointer) {
+	if (event_hooks.misuse == NULL)
+		__builtin_trap();
+	event_hooks.misuse(what, call, pointer);
 }

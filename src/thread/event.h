@@ -14,18 +14,21 @@ enum misuse {
 };
 
 struct event_hooks {
-	/* Reports and does not return. `call` is the public function's name. */
+	/* Reports; returns only where the program asked for that, and then the block is to be left alone. `call` is the
+	 * public function's name. Locks may be held. */
 	void (*misuse)(enum misuse what, const char *call, const void *pointer);
 	/* Around a call of a program's function: what the thread allocates meanwhile comes from the first arena, without a
 	 * cache. resume gets what suspend returned. */
 	void *(*suspend)(void);
 	void (*resume)(void *was);
+	/* The process has allocated another stats_interval bytes. Called with no lock held, the thread suspended. */
+	void (*interval)(void);
 };
 extern struct event_hooks event_hooks; /* [const after start] */
 
 void *event_suspend(void);
 void event_resume(void *was);
 
-_Noreturn void event_misuse(enum misuse what, const char *call, const void *pointer);
+void event_misuse(enum misuse what, const char *call, const void *pointer);
 
 #endif

@@ -22,6 +22,27 @@ void thread_forget_others(void);
 /* ...and flushed later, off the path from fork to exec. */
 void thread_bury_others(void);
 
+/* The calling thread's cache, in front of which there may be a front; NULL: none now. */
+struct cache *word_cache(void);
+
+/* Asks all threads to attend when they next come to the full lane. Takes THREADS. */
+void thread_call_all(void);
+
+void watch_start(void);
+/* True where threads are watched from birth. */
+bool watch_all(void);
+/* What the full lane does beyond serving the call, in threads asked to attend: follows the CPU, calls back. */
+void watch_attend(struct cache *cache);
+/* Gives back a front. */
+void watch_end(struct cache *front);
+
+/* In a forked child: a cache somebody was working on may disagree with the arenas, and starts anew. */
+void explicit_forget_others(void);
+void explicit_each(void (*visit)(const struct cache *, void *), void *opaque);
+
+/* The threads lock. */
+extern struct lock threads_lock;
+
 void tick_start(void);
 /* In a forked child: the helper thread does not exist there. */
 void tick_forget_helper(void);

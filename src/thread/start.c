@@ -19,11 +19,38 @@ static size_t default_budget(void) {
 	return (size_t)os.cpus * 2 * MIB;
 }
 
-/* Class of the largest block a thread cache takes. */
-static unsigned largest_cached(void) {
-	if (!opt.tcache)
-		return CLASS_NONE;
-	return size_class(size_min(opt.tcache_max, CACHED_MAX));
+/* What the options say about thread caches; our own rules go where the program has not set others. */
+static void start_caches(void) {
+	bool small = option_was_set(&opt.lg_tcache_flush_small_div),
+	     large = option_was_set(&opt.lg_tcache_flush_large_div);
+	cache_start(&(struct cache_settings){
+		.enabled = opt.tcache,
+		.max_class = size_class(size_min(opt.tcache_max, CACHED_MAX)),
+		.budget = opt.cache_budget != 0 ? opt.cache_budget : default_budget(),
+		.rule =
+			{
+				.set = option_was_set(&opt.lg_tcache_nslots_mul) ||
+	                               option_was_set(&opt.tcache_nslots_small_min) ||
+	                               option_was_set(&opt.tcache_nslots_small_max) ||
+	                               option_was_set(&opt.tcache_nslots_large),
+				.lg_slabs = (int)opt.lg_tcache_nslots_mul,
+				.least = opt.tcache_nslots_small_min,
+				.most = opt.tcache_nslots_small_max,
+				.large = opt.tcache_nslots_large,
+			},
+		.lg_flush_small = small ? opt.lg_tcache_flush_small_div : 0,
+		.lg_flush_large = large ? opt.lg_tcache_flush_large_div : 0,
+		.collect_bytes = option_was_set(&opt.tcache_gc_incr_bytes) ? opt.tcache_gc_incr_bytes : 0,
+	});
+	unsigned most;
+	for (unsigned class = 1; class <= CLASS_LAST; class ++)
+		if (option_range(&opt.tcache_ncached_max, class, &most))
+			cache_start_most(class, most);
+}
+
+/* Options that concern every block keep all threads in the full lane. */
+static bool lane_is_closed(void) {
+	return opt.junk != JUNK_FALSE || opt.zero;
 }
 
 static void check_purge(void) {
@@ -98,10 +125,8 @@ static void prepare(bool fast) {
 	check_purge();
 	prepare_records();
 	prepare_arenas(fast);
-	cache_start(&(struct cache_settings){
-		.max_class = largest_cached(),
-		.budget = opt.cache_budget != 0 ? opt.cache_budget : default_budget(),
-	});
+	start_caches();
+	watch_start();
 	tick_start();
 	word_start(fast);
 	prepared = true;
@@ -113,6 +138,8 @@ static bool start(bool fast) {
 		prepare(fast);
 	if (!arena_make_first() || !thread_prepare_end())
 		return false;
+	if (lane_is_closed())
+		return true;
 	lane.home = map_home;
 	memcpy(lane.class_of, class_table, sizeof class_table);
 	compiler_barrier(); /* the limit opens the lane: last */

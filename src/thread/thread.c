@@ -1,4 +1,5 @@
 /* thread.c - a thread's cache: birth, end, the list of all. */
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include "os/os.h"
@@ -11,7 +12,7 @@ static _Thread_local struct cache *word = &thread_unborn;
 static bool word_is_fixed; /* [const after start] */
 
 static pthread_key_t end_key; /* [const after start] */
-static struct lock threads_lock = LOCK_INITIALIZER(RANK_THREADS);
+struct lock threads_lock = LOCK_INITIALIZER(RANK_THREADS);
 static struct list threads = {&threads, &threads}; /* [threads_lock] */
 static struct list orphans = {&orphans,
                               &orphans}; /* [threads_lock] caches of threads that fork left behind */
@@ -32,6 +33,13 @@ void word_set(struct cache *cache) {
 	word = cache;
 }
 
+struct cache *word_cache(void) {
+	struct cache *cache = word_get();
+	if (cache->behind != NULL)
+		cache = cache->behind;
+	return cache->arena != NULL ? cache : NULL;
+}
+
 /* A thread that has no cache is suspended already, one that never had one gets it afterwards. */
 void *word_suspend(void) {
 	struct cache *was = word_get();
@@ -45,6 +53,7 @@ void word_resume(void *was) {
 
 static void enlist(struct cache *cache) {
 	lock_take(&threads_lock);
+	store_relaxed(&cache->attend, arena_per_cpu() || watch_all());
 	list_append(&threads, &cache->link);
 	cache_note_threads(add_relaxed(&count, 1) + 1);
 	lock_drop(&threads_lock);
@@ -67,7 +76,8 @@ static COLD struct cache *give_birth(void) {
 		word_set(&thread_unborn);
 		return NULL;
 	}
-	cache_init(cache, arena_assign());
+	struct arena *arena = arena_assign();
+	cache_init(cache, arena, !arena_is_manual(arena));
 	enlist(cache);
 	word_set(cache);
 	return cache;
@@ -79,13 +89,16 @@ struct cache *thread_enter(void) {
 	struct cache *cache = word_get();
 	if (likely(cache->arena != NULL))
 		return cache;
+	if (cache->behind != NULL)
+		return cache->behind;
 	return cache == &thread_none ? NULL : give_birth();
 }
 
 /* Returns a cache to where it came from. */
 static void bury(struct cache *cache) {
 	cache_flush(cache, true);
-	arena_leave(cache->arena);
+	if (cache->front != NULL)
+		watch_end(cache->front);
 	base_give(BASE_CACHE, cache);
 }
 
@@ -95,7 +108,9 @@ static void end(void *argument) {
 	struct cache *cache = argument;
 	word_set(&thread_none);
 	delist(cache);
+	struct arena *arena = cache->arena;
 	bury(cache);
+	arena_leave(arena);
 }
 
 bool thread_prepare_end(void) {
@@ -106,13 +121,43 @@ unsigned thread_count(void) {
 	return load_relaxed(&count);
 }
 
-size_t thread_cached_bytes(void) {
-	size_t sum = transfer_bytes();
+void thread_each_cache(void (*visit)(const struct cache *, void *), void *opaque) {
 	lock_take(&threads_lock);
 	list_each (&threads, node)
-		sum += cache_bytes(container_of(node, struct cache, link));
+		visit(container_of(node, struct cache, link), opaque);
+	explicit_each(visit, opaque);
 	lock_drop(&threads_lock);
+}
+
+static void add_bytes(const struct cache *cache, void *sum) {
+	*(size_t *)sum += cache_bytes(cache);
+}
+
+size_t thread_cached_bytes(void) {
+	size_t sum = transfer_bytes();
+	thread_each_cache(add_bytes, &sum);
 	return sum;
+}
+
+void thread_call_all(void) {
+	lock_take(&threads_lock);
+	list_each (&threads, node)
+		store_relaxed(&container_of(node, struct cache, link)->attend, true);
+	lock_drop(&threads_lock);
+}
+
+int thread_set_arena(struct cache *cache, struct arena *arena) {
+	struct arena *old = cache->arena;
+	if (arena == old)
+		return 0;
+	if (arena_per_cpu() && !arena_is_manual(arena))
+		return EPERM;
+	arena_join(arena);
+	cache_move(cache, arena, !arena_is_manual(arena));
+	arena_leave(old);
+	if (load_relaxed(&old->threads) == 0 && !thread_helper_runs())
+		thread_purge(old, true);
+	return 0;
 }
 
 size_t thread_trim(void) {
@@ -129,19 +174,20 @@ size_t thread_trim(void) {
 /* -- after fork ------------------------------------------------------------------------------------------------ */
 
 void thread_forget_others(void) {
-	struct cache *self = word_get();
+	struct cache *self = word_cache();
 	lock_take(&threads_lock);
 	list_each_safe (&threads, node) {
-		if (node == &self->link)
+		if (self != NULL && node == &self->link)
 			continue;
 		list_remove(node);
 		list_push(&orphans, node);
 	}
 	store_relaxed(&has_orphans, !list_empty(&orphans));
-	store_relaxed(&count, self->arena != NULL);
-	cache_note_threads(self->arena != NULL);
+	store_relaxed(&count, self != NULL);
+	cache_note_threads(self != NULL);
+	explicit_forget_others();
 	lock_drop(&threads_lock);
-	arena_forget_threads(self->arena);
+	arena_forget_threads(self == NULL ? NULL : self->arena);
 }
 
 /* A cache that was being worked on when the process forked may disagree with the arenas: its blocks are lost. */
@@ -158,9 +204,7 @@ void thread_bury_others(void) {
 			store_relaxed(&has_orphans, false);
 		lock_drop(&threads_lock);
 		struct cache *cache = node == NULL ? NULL : container_of(node, struct cache, link);
-		if (cache != NULL && !load_relaxed(&cache->busy)) {
-			cache_flush(cache, true);
-			base_give(BASE_CACHE, cache);
-		}
+		if (cache != NULL && !load_relaxed(&cache->busy))
+			bury(cache);
 	} while (node != NULL);
 }

@@ -3,6 +3,7 @@
  * A thread's state is one word of thread-local storage that points at its cache:
  *
  *   thread_unborn   closed   nothing allocated yet: the full lane makes a cache
+ *   a front         closed   every call must be seen; the cache is behind it
  *   thread_none     closed   no cache: inside our own slow paths, past its end, caching off
  *   its cache                the fast lane
  *
@@ -32,13 +33,63 @@ extern struct cache thread_unborn, thread_none; /* [const] */
  * not happened. Takes START, THREADS, ARENAS. */
 struct cache *thread_enter(void);
 
+/* Ties the calling thread to another arena: 0; EPERM where arenas go by CPU and this one is automatic. When the old
+ * arena has lost its last thread and no helper runs, it is purged. Takes PURGE, ARENAS. */
+int thread_set_arena(struct cache *cache, struct arena *arena);
+
+/* -- counting and watching ------------------------------------------------------------------------------------- */
+
+/* Counts bytes, by usable size, that the thread allocated or freed without cache_take or cache_give. `cache` may be
+ * NULL. */
+static inline void thread_count_direct(struct cache *cache, size_t allocated, size_t freed) {
+	if (cache != NULL)
+		cache_count(cache, allocated, freed);
+}
+/* The same for a block resized in place; this is the whole visit to the full lane, ticks and all. */
+void thread_count_resized(size_t now, size_t before);
+
+/* Puts a front before the calling thread's cache. What is live then: front->allocated and front->freed. NULL: no
+ * memory. */
+struct cache *thread_watch(struct cache *cache);
+/* The highest allocated - freed since the last reset, at least 0. Watches. EAGAIN: no memory for that. */
+int thread_peak_read(struct cache *cache, uint64_t *peak);
+int thread_peak_reset(struct cache *cache);
+
+/* Calls `call` in every thread about every `interval` bytes it allocates and, unless `allocations_only`, frees, with what it
+ * allocated and freed so far. The same `call` again changes its interval. EINVAL: no place is left, or nothing given. */
+typedef void thread_event(bool is_alloc, uint64_t allocated, uint64_t freed);
+int thread_on_event(thread_event *call, uint64_t interval, bool allocations_only);
+
+/* -- explicit caches: the program sees to it that one thread at a time works with one ------------------------------- */
+
+#define THREAD_CACHES 4094u /* most of them; ids are 0 to 4093 */
+
+/* A new one under the lowest free id, tied to the calling thread's arena if that is an automatic one. EFAULT: no memory,
+ * no id. Takes THREADS. */
+int thread_cache_create(unsigned *id);
+struct cache *thread_cache_at(unsigned id); /* NULL: no such id */
+/* The same, but reports and aborts instead. */
+struct cache *thread_cache_named(unsigned id);
+/* Flushes it; its slots are given back, and taken again when it is next used. */
+void thread_cache_flush(unsigned id);
+/* The same, and the id is free. */
+void thread_cache_destroy(unsigned id);
+/* Before the blocks of `arena` are taken away: flushes the calling thread's cache, and of the explicit ones those that
+ * hold such blocks. */
+void thread_flush_explicit(const struct arena *arena);
+
+/* Runs over all caches, explicit ones too, under the THREADS lock. What it reads is a guess where the owner works. */
+void thread_each_cache(void (*visit)(const struct cache *, void *), void *opaque);
+
+/* -- the process ------------------------------------------------------------------------------------------------ */
+
 /* Starts the allocator: options, machine, first arena. Any thread, any number of times. False: no memory. */
 bool thread_start(void);
 
 /* Called from the full lane of malloc (may start the helper thread) and of free, with no lock held, for a block of `size`
  * bytes: runs overdue decay every now and then, and whenever the block is large. Takes PURGE and below. */
-void thread_tick_malloc(const struct cache *cache, size_t size);
-void thread_tick_free(const struct cache *cache, size_t size);
+void thread_tick_malloc(struct cache *cache, size_t size);
+void thread_tick_free(struct cache *cache, size_t size);
 
 /* Flushes the calling thread's cache and blocks in transit, and purges everything that is unused. Returns the number of
  * bytes given back to the system. */

@@ -9,8 +9,8 @@
  *
  * wake:     AWAKE --the helper goes to sleep for long--> ASLEEP --somebody frees--> AWAKE          any --stop--> LEAVE
  *
- * The helper is started only from malloc's full lane and by mallctl: free is called by the C library while it holds locks that creating a
- * thread needs. Lock: PURGE; the ticks only try it, so that one thread purges and nobody waits for it. */
+ * The helper is started only by malloc's full lane and by mallctl: free is called by the C library while it holds locks that
+XX, so that one thread purges and nobody waits for it. */
 #include "os/os.h"
 #include "ctl/ctl.h"
 #include "thread/inside.h"
@@ -111,9 +111,12 @@ static bool helper_stays(void) {
 	return load_acquire(&helper) == HELPER_RUNS && (load_relaxed(&asked_for) || opt_now(helper_thread));
 }
 
-/* Until the next run: one step where pages wait for it, longer and longer where none do. */
+/* Until the next run: one step where pages wait for it, longer and longer where none do. A LEAVE may have been meant for
+ * the helper before this one, so it only means: look again. */
 static void helper_sleep(unsigned quiet) {
 	uint64_t before = os_now();
+	if (wake_change(WAKE_LEAVE, WAKE_AWAKE))
+		return;
 	if (quiet == 0) {
 		os_wait(&wake_word, WAKE_AWAKE, step);
 	} else if (quiet <= QUIET_ROUNDS) {
@@ -156,14 +159,19 @@ static int start_helper(void) {
 	return error;
 }
 
+static void await_end(void) {
+	while (load_acquire(&helper) == HELPER_ENDS)
+		os_wait(&helper, HELPER_ENDS, SECOND);
+}
+
 /* Returns when it has done its last work. */
 static void stop_helper(void) {
 	uint32_t state = HELPER_RUNS;
-	(void)cas_acq_rel(&helper, &state, HELPER_ENDS);
-	store_release(&wake_word, WAKE_LEAVE);
-	os_wake(&wake_word, 1);
-	while ((state = load_acquire(&helper)) == HELPER_ENDS)
-		os_wait(&helper, HELPER_ENDS, SECOND);
+	if (cas_acq_rel(&helper, &state, HELPER_ENDS)) {
+		store_release(&wake_word, WAKE_LEAVE);
+		os_wake(&wake_word, 1);
+	}
+	await_end();
 }
 
 static void consider_helper(uint64_t now) {
@@ -183,6 +191,7 @@ int thread_ask_helper(bool wanted) {
 		stop_helper();
 		return 0;
 	}
+	await_end();
 	int error = start_helper();
 	if (error == 0) {
 		store_relaxed(&forbidden, false);
@@ -219,7 +228,9 @@ static bool is_time(const struct cache *cache, size_t size) {
 	return cache == NULL || cache->visits % TICK_EVERY == 1 || size >= TICK_SIZE;
 }
 
-void thread_tick_malloc(const struct cache *cache, size_t size) {
+void thread_tick_malloc(struct cache *cache, size_t size) {
+	if (cache != NULL && unlikely(load_relaxed(&cache->attend)))
+		watch_attend(cache);
 	if (likely(!is_time(cache, size)))
 		return;
 	expect(lock_none_held()); /* the helper's creation allocates */
@@ -230,7 +241,9 @@ void thread_tick_malloc(const struct cache *cache, size_t size) {
 		consider_helper(now);
 }
 
-void thread_tick_free(const struct cache *cache, size_t size) {
+void thread_tick_free(struct cache *cache, size_t size) {
+	if (cache != NULL && unlikely(load_relaxed(&cache->attend)))
+		watch_attend(cache);
 	if (unlikely(page_purges_at_once()))
 		thread_purge(NULL, false);
 	if (likely(!is_time(cache, size)))

@@ -9,9 +9,10 @@
 
 /* Bytes from FIRST_TOKEN on stand for a word: an option's name and colon, or one of these. */
 #define FIRST_TOKEN 0x80
-static const char *const words[] = {"true",   "false", "default", ",",    ":",
-                                    "abort",  "free",  "alloc",   "0x",   "18446744073709551615",
-                                    "999999", "-",     "J",       "4096", "experimental_"};
+static const char *const words[] = {"0.5",    "1-128:4|", "-1",      "16384", "default",
+                                    "true",   "false",    "default", ",",     ":",
+                                    "abort",  "free",     "alloc",   "0x",    "18446744073709551615",
+                                    "999999", "-",        "J",       "4096",  "experimental_"};
 #define WORDS (sizeof words / sizeof *words)
 
 #define TEXT_SIZE 1024
@@ -38,9 +39,22 @@ static bool read_all(const char *const texts[OPTION_SOURCES]) {
 }
 
 static void check_number(const struct option *option, uint64_t number) {
-	if (option->type == OPTION_IS_UNSIGNED && number == 0)
+	if (option->value == &opt.narenas && number == 0)
 		return; /* the word `default` */
 	CHECK(number >= (uint64_t)option->lowest && number <= option->highest);
+}
+
+static void check_signed(const struct option *option, int64_t number) {
+	CHECK(number >= option->lowest);
+	CHECK(number < 0 || (uint64_t)number <= option->highest);
+}
+
+static void check_ranges(const struct option *option) {
+	unsigned value;
+	for (unsigned class = 0; class < CLASS_COUNT; class ++) {
+		if (option_range(option->value, class, &value))
+			CHECK(class > 0 && value >= (uint64_t)option->lowest && value <= option->highest);
+	}
 }
 
 static void check_letters(const char *letters) {
@@ -59,7 +73,8 @@ static void check_choice(const struct option *option) {
 
 static void check_value(const struct option *option) {
 	unsigned char byte;
-	ssize_t number;
+	if (option->alias != OPTION_PLAIN)
+		return;
 	switch (option->type) {
 	case OPTION_IS_BOOL:
 		memcpy(&byte, option->value, 1);
@@ -69,13 +84,14 @@ static void check_value(const struct option *option) {
 		check_number(option, *(const unsigned *)option->value);
 		break;
 	case OPTION_IS_SIZE:
-		if (!option->alias)
-			check_number(option, *(const size_t *)option->value);
+	case OPTION_IS_UINT64:
+		check_number(option, *(const uint64_t *)option->value);
 		break;
 	case OPTION_IS_SSIZE:
-		number = *(const ssize_t *)option->value;
-		CHECK(number >= option->lowest);
-		CHECK(number < 0 || (uint64_t)number <= option->highest);
+	case OPTION_IS_INT64:
+		check_signed(option, *(const int64_t *)option->value);
+		break;
+	case OPTION_IS_RATIO:
 		break;
 	case OPTION_IS_CHOICE:
 		check_choice(option);
@@ -83,14 +99,28 @@ static void check_value(const struct option *option) {
 	case OPTION_IS_LETTERS:
 		check_letters(option->value);
 		break;
+	case OPTION_IS_TEXT:
+		CHECK(memchr(option->value, 0, sizeof(struct option_text)) != NULL);
+		break;
+	case OPTION_IS_RANGES:
+		check_ranges(option);
+		break;
 	}
 }
 
 static size_t value_size(const struct option *option) {
 	static const size_t sizes[] = {
-		[OPTION_IS_BOOL] = sizeof(bool),   [OPTION_IS_UNSIGNED] = sizeof(unsigned),
-		[OPTION_IS_SIZE] = sizeof(size_t), [OPTION_IS_SSIZE] = sizeof(ssize_t),
-		[OPTION_IS_CHOICE] = sizeof(int),  [OPTION_IS_LETTERS] = sizeof(struct option_letters),
+		[OPTION_IS_BOOL] = sizeof(bool),
+		[OPTION_IS_UNSIGNED] = sizeof(unsigned),
+		[OPTION_IS_SIZE] = sizeof(size_t),
+		[OPTION_IS_SSIZE] = sizeof(ssize_t),
+		[OPTION_IS_UINT64] = sizeof(uint64_t),
+		[OPTION_IS_INT64] = sizeof(int64_t),
+		[OPTION_IS_RATIO] = sizeof(uint32_t),
+		[OPTION_IS_CHOICE] = sizeof(int),
+		[OPTION_IS_LETTERS] = sizeof(struct option_letters),
+		[OPTION_IS_TEXT] = sizeof(struct option_text),
+		[OPTION_IS_RANGES] = sizeof(struct option_ranges),
 	};
 	return sizes[option->type];
 }
@@ -103,7 +133,7 @@ static const void *value_in(const struct option *option, const struct options *c
 static void check_same(const struct options *before) {
 	for (unsigned i = 0; i < option_count(); i++) {
 		const struct option *option = option_at(i);
-		if (option->type != OPTION_IS_LETTERS)
+		if (option->type != OPTION_IS_LETTERS && option->type != OPTION_IS_TEXT)
 			CHECK(memcmp(option->value, value_in(option, before), value_size(option)) == 0);
 		else
 			CHECK(strcmp(option->value, value_in(option, before)) == 0);
@@ -136,6 +166,30 @@ static void check_options(void) {
 		check_value(option_at(i));
 }
 
+static bool count_segment(void *context, const struct option_segment *segment) {
+	(void)segment;
+	return ++*(unsigned *)context < 100;
+}
+
+/* Values written while the program runs: in range or refused. */
+static void check_sets(struct input *input) {
+	for (unsigned i = 0; i < option_count(); i++) {
+		const struct option *option = option_at(i);
+		if (option->writable != OPTION_LIVE)
+			continue;
+		if (option->type == OPTION_IS_CHOICE)
+			(void)option_change_word(option, words[input_byte(input) % WORDS]);
+		else
+			(void)option_change(option, (uint64_t)input_byte(input) << (input_byte(input) % 57));
+		check_value(option);
+	}
+	char *text = next_text(input);
+	unsigned segments = 0;
+	if (option_parse_ranges(text, strlen(text), count_segment, &segments))
+		CHECK((segments == 0) == (text[0] == 0));
+	(free)(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	static struct options before;
 	struct input input = {data, size};
@@ -147,6 +201,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	bool done = read_all((const char *const *)texts);
 	check_options();
 	CHECK(done || opt.abort_conf);
+	check_sets(&input);
 	before = opt;
 	CHECK(read_all((const char *const *)texts) == done);
 	check_same(&before);

@@ -11,18 +11,20 @@ import subprocess
 import sys
 
 LIB = os.environ["LIB"]
-PROBE = os.path.join(os.environ.get("BINDIR", os.getcwd()), "prog", "probe")
+PROGRAMS = os.path.join(os.environ.get("BINDIR", os.getcwd()), "prog")
+PROBE, CTL, WITHOUT_PURGE = (os.path.join(PROGRAMS, name) for name in ["probe", "ctl", "without_purge"])
+HERE = os.path.dirname(os.path.abspath(__file__))
 failures = []
 count = 0
 
 
-def run(conf, *args):
-    """The probe with this configuration: (status, stdout, stderr)."""
+def run(conf, *args, program=None):
+    """The probe, or another program, with this configuration: (status, stdout, stderr)."""
     env = dict(os.environ, LD_PRELOAD=LIB)
     env.pop("MALLOC_CONF", None)
     if conf is not None:
         env["MALLOC_CONF"] = conf
-    done = subprocess.run([PROBE, *(args or ["nothing"])], env=env, stdin=subprocess.DEVNULL, capture_output=True,
+    done = subprocess.run([*(program or [PROBE]), *(args or ["nothing"])], env=env, stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=60,
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
     return done.returncode, done.stdout, done.stderr
@@ -125,7 +127,7 @@ def check_malformed():
     for conf, message in MALFORMED:
         status, _, err = run(conf)
         lines = [line for line in err.splitlines() if line.startswith("<ashlar>: " + message)]
-        expect(status == 0 and len(lines) >= 1, conf, f"expected {message!r}", (status, err))
+        expect(status == 0 and len(lines) == 2, conf, f"expected {message!r} twice", (status, err))
 
 
 def check_limit():
@@ -142,6 +144,7 @@ def check_abort_conf():
         expect(status == -signal.SIGABRT and err.splitlines()[-1:] == [last], conf, "expected the abort line and "
                "SIGABRT", (status, err))
     for conf in ["abort_conf:true,experimental_no_such:1", "abort_conf:false,bogus:1",
+                 "abort_conf:true,hpa_sec_bytes_after_flush:1,hpa_sec_batch_fill_extra:2",
                  "abort_conf:true,bogus:1,abort_conf:false"]:
         status, _, err = run(conf)
         expect(status == 0 and last not in err, conf, "expected a message, but no abort", (status, err))
@@ -225,9 +228,159 @@ def check_stats_print():
     expect(status == 0 and err == "", None, "expected no statistics unasked", (status, err))
 
 
+def listed():
+    """The rows of options.tsv: name, type, what is read unset, and the lists of good and bad values."""
+    with open(os.path.join(HERE, "options.tsv"), encoding="utf-8") as file:
+        rows = [line.rstrip("\n").split("\t") for line in file if not line.startswith("#")]
+    return [(name, kind, unset, good.split(), bad.split()) for name, kind, unset, good, bad in rows]
+
+
+def in_table():
+    """Name -> (when it can be written, does it work) of options.def."""
+    with open(os.path.join(HERE, "../../src/ctl/options.def"), encoding="utf-8") as file:
+        text = file.read()
+    rows = {name: (writable, effect) for name, writable, effect in
+            re.findall(r"^OPTION\((\w+),.*?(START|LIVE|SILENT), (WORKS|ACCEPTED),$", text, re.M)}
+    rows.update({name: ("SILENT", "WORKS") for name in re.findall(r"^ALIAS\((\w+),", text, re.M)})
+    return rows
+
+
+def read(conf, kind, name):
+    return run(conf, "read", kind, name, program=[CTL])
+
+
+def check_lists():
+    rows = [row[0] for row in listed()]
+    for name in set(rows) ^ set(in_table()):
+        expect(False, name, "expected to be in options.tsv and in options.def", sorted(rows))
+    expect(len(rows) == len(set(rows)), None, "expected each option once", rows)
+
+
+def check_good(name, kind, unset, good):
+    if kind == "none":
+        expect(read(None, "size", "opt." + name)[1] == "E2\n", name, "expected no opt. name", None)
+    elif unset != "*":
+        got = read(None, kind, "opt." + name)
+        expect(got == (0, unset + "\n", ""), name, f"expected {unset} when unset", got)
+    for value in good:
+        text, _, wanted = value.partition("=")
+        wanted = wanted if "=" in value else text
+        conf = f"{name}:{text}"
+        if kind == "none":
+            status, _, err = run(conf)
+            expect(status == 0 and err == "", conf, "expected to be accepted in silence", (status, err))
+            continue
+        status, out, err = read(conf, kind, "opt." + name)
+        expect(status == 0 and out == wanted + "\n" and (not conf_lines(err) or name == "confirm_conf"), conf,
+               f"expected to read {wanted}",
+               (status, out, err))
+
+
+def check_bad(name, bad):
+    words = {"v": INVALID_VALUE, "r": OUT_OF_RANGE, "s": f"<ashlar>: Invalid settings for {name}: "}
+    for kind, _, value in (entry.partition(":") for entry in bad):
+        conf = f"{name}:{value}"
+        status, _, err = run("abort_conf:true," + conf)
+        fatal = 0 if name.startswith("experimental_") else -signal.SIGABRT
+        lines = [line for line in err.splitlines() if "Abort (abort_conf" not in line]
+        expect(status == fatal and lines == [words[kind] + conf], conf, "expected to be refused", (status, err))
+
+
+def check_each():
+    for name, kind, unset, good, bad in listed():
+        check_good(name, kind, unset, good)
+        check_bad(name, bad)
+
+
+OTHER_NAMES = {"background_thread", "max_background_threads"}  # names of their own, with their own tests
+
+
+def check_live():
+    """Options written while the program runs, by the rules of the configuration."""
+    table = in_table()
+    for name, kind, unset, good, bad in listed():
+        if name in OTHER_NAMES:
+            continue
+        if table.get(name, ("", ""))[0] != "LIVE":
+            got = read(None, kind, name)
+            expect(got[1] == "E2\n", name, "expected no name of its own", got)
+            continue
+        for value in good:
+            text, _, wanted = value.partition("=")
+            got = run(None, "write", kind, name, text, program=[CTL])
+            expect(got[:2] == (0, f"{unset}\n{wanted or text}\n") and (got[2] == "") == (value != "true" or
+                   name != "stats_print"), name, f"expected to become {value}", got)
+        for value in bad:
+            if value.startswith("r:") or kind == "text":
+                got = run(None, "write", kind, name, value[2:], program=[CTL])
+                expect(got[1] == f"E22\n{unset}\n", name, f"expected EINVAL for {value}", got)
+
+
+def check_repeated():
+    """What a repeated or combined option comes to."""
+    for conf, kind, name, wanted in [
+            ("stats_print_opts:J,stats_print_opts:gJ", "text", "stats_print_opts", "Jg"),
+            ("max_background_threads:100,max_background_threads:200", "size", "max_background_threads", "100"),
+            ("max_background_threads:100,max_background_threads:50", "size", "max_background_threads", "50"),
+            ("lg_tcache_max:12", "size", "tcache_max", "4096"), ("lg_tcache_max:99", "size", "tcache_max", "32768"),
+            ("hpa_hugification_threshold_ratio:0.5", "size", "hpa_hugification_threshold", "1048576"),
+            ("hpa_purge_threshold_ratio:0", "size", "hpa_purge_threshold", "4096"),
+            ("prof_leak_error:true,prof_final:true", "bool", "prof_leak", "true"),
+            ("hpa_hugify_style:lazy", "text", "hpa_hugify_style", "lazy"),
+            ("prof_prefix:" + "x" * 5000, "text", "prof_prefix", "x" * 4095)]:
+        status, out, err = read(conf, kind, "opt." + name)
+        expect(status == 0 and out == wanted + "\n" and not conf_lines(err), conf, f"expected {name} to be {wanted}",
+               (status, out, err))
+    cpus = len(os.sched_getaffinity(0))
+    if cpus > 1 and read(None, "unsigned", "opt.narenas")[1] == f"{4 * cpus}\n":  # no limit of a cgroup
+        for ratio, count in [("2", 2 * cpus), ("0.5", max(1, cpus // 2)), ("0", 1), ("65535", 4094)]:
+            got = read("narenas_ratio:" + ratio, "unsigned", "opt.narenas")
+            expect(got == (0, f"{count}\n", ""), ratio, f"expected {count} arenas", got)
+
+
+def check_dependencies():
+    line = "<ashlar>: prof_leak_error is set w/o prof_final."
+    for conf, fatal in [("prof_leak_error:true", 0), ("prof_leak_error:true,abort_conf:true", -signal.SIGABRT)]:
+        status, _, err = run(conf)
+        expect(status == fatal and line in err.splitlines(), conf, "expected the dependency to be named", (status, err))
+    status, _, err = run("prof:true")
+    expect(status == 0 and err == "<ashlar>: this version does not profile: opt.prof is false\n", "prof:true",
+           "expected one line", (status, err))
+
+
+def check_sources():
+    for name, conf, wanted in [("env_var", "narenas:2", "narenas:2\n"), ("env_var", None, "E2\n"),
+                               ("global_var", "narenas:2", "E2\n"), ("global_var_2_conf_harder", None, "E2\n")]:
+        got = read(conf, "text", "opt.malloc_conf." + name)
+        expect(got == (0, wanted, ""), conf, f"expected {name} to read {wanted!r}", got)
+    for name, wanted in [("cache_oblivious", "true"), ("fill", "true"), ("lazy_lock", "false"),
+                         ("opt_safety_checks", "false"), ("prof", "true"), ("stats", "true"), ("utrace", "false"),
+                         ("xmalloc", "true")]:
+        got = read(None, "bool", "config." + name)
+        expect(got == (0, wanted + "\n", ""), name, f"expected config.{name} to be {wanted}", got)
+    expect(read(None, "text", "config.malloc_conf") == (0, "\n", ""), None, "expected no built-in options", None)
+
+
+def check_trust_madvise():
+    first = "<ashlar>: MADV_DONTNEED does not work (memset will be used instead)"
+    status, _, err = run(None, "calloc-again", program=[WITHOUT_PURGE, PROBE])
+    if status != 77:
+        expect(status == 0 and err.splitlines()[:1] == [first] and len(err.splitlines()) == 2, None,
+               "expected the lie to be found, and zeroed blocks", (status, err))
+        status, _, err = run("trust_madvise:true", program=[WITHOUT_PURGE, PROBE])
+        expect(status == 0 and err == "", "trust_madvise:true", "expected no look", (status, err))
+
+
+def check_spin():
+    for conf in ["mutex_max_spin:0", "mutex_max_spin:-1"]:
+        status, out, err = run(conf + ",narenas:1,tcache:false", "threads")
+        expect((status, out, err) == (0, "done\n", ""), conf, "expected threads to run", (status, out, err))
+
+
 def main():
     for check in [check_accepted, check_refused, check_malformed, check_limit, check_abort_conf, check_confirm_conf, check_decay,
-                  check_threads, check_zero_realloc, check_xmalloc, check_stats_print]:
+                  check_threads, check_zero_realloc, check_xmalloc, check_stats_print, check_lists,
+                  check_each, check_live, check_repeated, check_dependencies, check_sources, check_trust_madvise, check_spin]:
         check()
     for failure in failures:
         print("FAILED", failure)

@@ -54,10 +54,62 @@ done | cli >/dev/null
 [ "$(cli eval 'local t = {} for i = 1, 20000 do t[i] = "x" .. i end return #table.concat(t)' 0)" = 108894 ] ||
 	fail "the script engine miscounts"
 cli debug sleep 0 >/dev/null || true
-cli info memory | tr -d '\r' | has '^mem_allocator:jemalloc' || fail "no memory information"
-cli memory stats >/dev/null || fail "memory stats"
-cli memory malloc-stats >/dev/null || fail "memory malloc-stats"
+
+# -- what it says about its memory
+
+# The server asks its allocator ten times a second.
+settle() {
+	sleep 0.5
+}
+# figure NAME: of INFO memory. stat NAME: of MEMORY STATS, which is a list of names and values in turn.
+figure() {
+	cli info memory | tr -d '\r' | sed -n "s/^$1://p"
+}
+stat() {
+	cli memory stats | grep -x -A 1 -e "$1" | tail -1
+}
+# ordered NAME...: figures that may not fall from one to the next. INFO's are all of one moment.
+ordered() {
+	local name value last=0
+	cli info memory | tr -d '\r' >"$work/memory"
+	for name; do
+		value=$(sed -n "s/^$name://p" "$work/memory")
+		[ "$value" -ge "$last" ] || fail "$name: $value, less than what it includes: $(cat "$work/memory")"
+		last=$value
+	done
+}
+
+[[ $(figure mem_allocator) = jemalloc* ]] || fail "no memory information"
+cli flushall >/dev/null
 cli memory purge >/dev/null || fail "memory purge"
+settle
+empty=$(figure allocator_allocated)
+cli eval 'local v = string.rep("v", 1000) for i = 1, 60000 do redis.call("set", "key:" .. i, v) end' 0 >/dev/null
+settle
+ordered allocator_allocated allocator_active allocator_resident
+ordered used_memory allocator_allocated
+grown=$(($(figure allocator_allocated) - empty))
+[ $grown -gt 60000000 ] && [ $grown -lt 90000000 ] || fail "60,000 values of 1,000 bytes are $grown bytes"
+[ "$(figure allocator_resident)" -lt $(($(figure used_memory_rss) * 2)) ] || fail "resident: $(cat "$work/memory")"
+[ "$(stat allocator.allocated)" -ge "$(stat total.allocated)" ] || fail "memory stats: $(cli memory stats)"
+[ "$(stat allocator.active)" -ge "$(stat allocator.allocated)" ] || fail "memory stats: $(cli memory stats)"
+[ "$(stat keys.count)" = 60000 ] || fail "memory stats: $(cli memory stats)"
+cli memory doctor | has -i sam || fail "memory doctor"
+cli memory malloc-stats >"$work/stats"
+[ "$(wc -l <"$work/stats")" -gt 8 ] || fail "memory malloc-stats: $(cat "$work/stats")"
+full=$(figure allocator_resident)
+cli flushall >/dev/null
+[ "$(cli memory purge)" = OK ] || fail "memory purge"
+settle
+ordered allocator_allocated allocator_active allocator_resident
+left=$(figure allocator_resident)
+[ $((full - left)) -gt 50000000 ] || fail "of $full resident bytes $left are left after flushall and purge"
+for answer in no yes no; do
+	[ "$(cli config set jemalloc-bg-thread $answer)" = OK ] || fail "jemalloc-bg-thread $answer"
+done
+# Debian's build has no defragmentation: it wants a function that only the jemalloc of its sources has.
+cli config set activedefrag yes 2>&1 | has -e '^OK' -e 'cannot be enabled' || fail "activedefrag"
+cli set after purge >/dev/null
 cli bgsave >/dev/null
 for turn in $(seq 100); do
 	cli info persistence | tr -d '\r' | has -x rdb_bgsave_in_progress:0 && break

@@ -80,6 +80,21 @@ static void out_of_memory(const char *call) {
 	free(ptr);
 }
 
+/* Blocks that are zeroed after their pages were given back. */
+static void calloc_again(void) {
+	for (size_t size = 4096; size <= (size_t)32 << 20; size *= 2) {
+		for (int round = 0; round < 3; round++) {
+			char *block = calloc(1, size);
+			CHECK(block != NULL);
+			for (size_t i = 0; i < size; i += 512)
+				CHECK(block[i] == 0);
+			memset(block, 1, size);
+			free(block);
+			(void)malloc_trim(0);
+		}
+	}
+}
+
 int main(int count, char **arguments) {
 	const char *what = count > 1 ? arguments[1] : "";
 	if (strcmp(what, "burst") == 0)
@@ -92,6 +107,8 @@ int main(int count, char **arguments) {
 		realloc_zero();
 	else if (strcmp(what, "oom") == 0 && count > 2)
 		out_of_memory(arguments[2]);
+	else if (strcmp(what, "calloc-again") == 0)
+		calloc_again();
 	else if (strcmp(what, "nothing") == 0)
 		free(malloc(100));
 	else
