@@ -39,6 +39,7 @@ static struct arena *new_arena(void) {
 	arena->index = index;
 	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
 		bin_init(&arena->bin[class]);
+	arena->pages.index = index;
 	pages_init(&arena->pages, &pool, settings.decay_ms, os_now());
 	store_release(&arenas[index], arena);
 	store_release(&count, index + 1);
@@ -52,6 +53,7 @@ void arena_prepare(const struct arena_settings *wanted) {
 	base_define(BASE_SPAN, SPAN_SIZE(SPAN_LARGE));
 	base_define(BASE_SLAB, SPAN_SIZE(SPAN_SLAB));
 	base_define(BASE_CHUNK, sizeof(struct chunk));
+	base_define(BASE_POOL, sizeof(struct pool));
 	pool_init(&pool, settings.hint, settings.decay_ms[PAGE_DIRTY], os_now());
 }
 

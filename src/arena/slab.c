@@ -27,9 +27,12 @@ static void relist(struct bin *bin, struct span *slab, bool listed) REQUIRES(bin
 
 /* -- filling --------------------------------------------------------------------------------------------------- */
 
+/* Drops the lock meanwhile: the pages may come from a function of the program. */
 static struct span *new_slab(struct arena *arena, struct bin *bin, unsigned class) REQUIRES(bin->lock) {
 	const struct class_info *info = &class_info[class];
+	lock_drop(&bin->lock);
 	struct span *slab = page_take(&arena->pages, SPAN_SLAB, info->slab_pages, PAGE);
+	lock_take(&bin->lock);
 	if (slab == NULL)
 		return NULL;
 	slab->arena = arena;

@@ -17,6 +17,7 @@ enum base_kind {
 	BASE_SLAB,
 	BASE_CHUNK,
 	BASE_CACHE,
+	BASE_POOL,
 	BASE_SLOTS,
 	BASE_SLOTS_MAX_LG = 12, /* 32 KiB: at most half of a 64 KiB window */
 	BASE_KINDS = BASE_SLOTS + BASE_SLOTS_MAX_LG + 1,
