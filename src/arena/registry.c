@@ -59,6 +59,7 @@ void arena_prepare(const struct arena_settings *wanted) {
 	base_define(BASE_SPAN, SPAN_SIZE(SPAN_LARGE));
 	base_define(BASE_SLAB, SPAN_SIZE(SPAN_SLAB));
 	base_define(BASE_CHUNK, sizeof(struct chunk));
+	base_define(BASE_POOL, sizeof(struct pool));
 	pool_init(&pool, settings.hint, settings.decay_ms[PAGE_DIRTY], os_now());
 }
 
@@ -107,8 +108,8 @@ static struct arena *make_automatic(unsigned index) REQUIRES(arenas_lock) {
 	const int64_t decay_ms[PAGE_STATES] = {[PAGE_DIRTY] = arena_default_decay(PAGE_DIRTY),
 	                                       [PAGE_MUZZY] = arena_default_decay(PAGE_MUZZY)};
 	store_relaxed(&arena->oversize, settings.oversize);
-	pages_init(&arena->pages, &pool, decay_ms, os_now());
 	arena->index = arena->pages.index = index;
+	pages_init(&arena->pages, &pool, decay_ms, os_now());
 	enter(arena);
 	return arena;
 }
