@@ -12,6 +12,10 @@ void event_resume(void *was) {
 		event_hooks.resume(was);
 }
 
+bool event_suspended(void) {
+	return event_hooks.suspended != NULL && event_hooks.suspended();
+}
+
 _Noreturn void event_misuse(enum misuse what, const char *call, const void *pointer) {
 	if (event_hooks.misuse != NULL)
 		event_hooks.misuse(what, call, pointer);

@@ -20,11 +20,14 @@ struct event_hooks {
 	 * cache. resume gets what suspend returned. */
 	void *(*suspend)(void);
 	void (*resume)(void *was);
+	bool (*suspended)(void);
 };
 extern struct event_hooks event_hooks; /* [const after start] */
 
 void *event_suspend(void);
 void event_resume(void *was);
+/* Is the thread between the two? */
+bool event_suspended(void);
 
 _Noreturn void event_misuse(enum misuse what, const char *call, const void *pointer);
 

@@ -32,6 +32,7 @@ static void prepare(bool fast) {
 	guard_start();
 	event_hooks.suspend = word_suspend;
 	event_hooks.resume = word_resume;
+	event_hooks.suspended = word_suspended;
 	options_start();
 	arena_prepare(&(struct arena_settings){
 		.limit = opt.narenas,

@@ -36,6 +36,23 @@ void tick_start(void) {
 	step = size_max(size_min(ms * MS / DECAY_STEPS, STEP_MAX), MS);
 }
 
+/* A function of the program that a purge calls may allocate, and so come here again: it finds the work being done. */
+static _Atomic(uint32_t) purger; /* [atomic; written under purge_lock] id of the thread that purges, or 0 */
+
+static bool is_purging(void) {
+	uint32_t id = load_relaxed(&purger);
+	return id != 0 && id == os_thread_id();
+}
+
+static void purge_begin(void) REQUIRES(purge_lock) {
+	store_relaxed(&purger, os_thread_id());
+}
+
+static void purge_end(void) RELEASES(purge_lock) {
+	store_relaxed(&purger, 0);
+	lock_drop(&purge_lock);
+}
+
 /* Does what is due at `now`. The caller holds purge_lock. */
 static void purge(uint64_t now) REQUIRES(purge_lock) {
 	store_relaxed(&next_purge, now + step);
@@ -49,14 +66,17 @@ static void purge(uint64_t now) REQUIRES(purge_lock) {
 
 void thread_purge(struct arena *arena, bool all) {
 	uint64_t now = os_now();
+	if (is_purging())
+		return;
 	lock_take(&purge_lock);
+	purge_begin();
 	if (arena == NULL) {
 		arena_decay_all(now, all);
 	} else {
 		page_decay(&arena->pages, now, all);
 		pool_decay(arena_pool(), now, all);
 	}
-	lock_drop(&purge_lock);
+	purge_end();
 }
 
 static void look_at_clock(uint64_t now) {
@@ -72,8 +92,9 @@ static void look_at_clock(uint64_t now) {
 			return;
 	}
 	if (lock_try(&purge_lock)) {
+		purge_begin();
 		purge(now);
-		lock_drop(&purge_lock);
+		purge_end();
 	}
 }
 
@@ -84,8 +105,9 @@ static void help(void *argument) {
 	word_set(&thread_none);
 	for (unsigned quiet = 0;; quiet++) {
 		lock_take(&purge_lock);
+		purge_begin();
 		purge(os_now_coarse());
-		lock_drop(&purge_lock);
+		purge_end();
 		if (arena_count_unused() > 0) {
 			quiet = 0;
 			os_wait(&wake_word, 0, step);
@@ -136,6 +158,8 @@ static bool is_time(const struct cache *cache, size_t size) {
 void thread_tick_malloc(const struct cache *cache, size_t size) {
 	if (likely(!is_time(cache, size)))
 		return;
+	if (cache == NULL && is_purging())
+		return;
 	expect(lock_none_held()); /* the helper's creation allocates */
 	uint64_t now = os_now_coarse();
 	thread_bury_others();
@@ -147,7 +171,7 @@ void thread_tick_malloc(const struct cache *cache, size_t size) {
 void thread_tick_free(const struct cache *cache, size_t size) {
 	if (unlikely(page_purges_at_once()))
 		thread_purge(NULL, false);
-	if (likely(!is_time(cache, size)))
+	if (likely(!is_time(cache, size)) || (cache == NULL && is_purging()))
 		return;
 	look_at_clock(os_now_coarse());
 }
