@@ -75,7 +75,7 @@ static struct chunk *take_chunks(struct pool *pool, size_t whole, bool tail, siz
 struct span *huge_take(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
 	size_t whole = count / CHUNK_PAGES;
 	unsigned tail = (unsigned)(count % CHUNK_PAGES);
-	struct pool *pool = load_acquire(&pages->pool);
+	struct pool *pool = pages_source(pages);
 	struct chunk *first = take_chunks(pool, whole, tail != 0, align);
 	if (first == NULL)
 		return pool->is_private ? take_odd(pages, pool, kind, count, align) : NULL;

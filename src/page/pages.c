@@ -2,6 +2,7 @@
 #include <string.h>
 #include "os/os.h"
 #include "page/page.h"
+#include "thread/event.h"
 #include "page/inside.h"
 
 /* How many chunks of one bucket are looked at for a long enough run. */
@@ -163,11 +164,18 @@ static struct chunk *take_run(struct pages *pages, unsigned count, unsigned alig
 	return NULL;
 }
 
+/* What a hook allocates inside must not come to the same hook again. */
+struct pool *pages_source(const struct pages *pages) {
+	struct pool *pool = load_acquire(&pages->pool);
+	bool again = pool->is_private && pages->common != NULL && event_suspended();
+	return unlikely(again) ? pages->common : pool;
+}
+
 /* Takes a run out of a chunk that comes from the pool. Drops the lock meanwhile: a function of the program may be called
  * there. */
 static struct chunk *take_fresh_run(struct pages *pages, unsigned count, unsigned align, unsigned *first)
 	REQUIRES(pages->lock) {
-	struct pool *pool = load_acquire(&pages->pool);
+	struct pool *pool = pages_source(pages);
 	lock_drop(&pages->lock);
 	struct chunk *chunk = pool_take(pool, 1, CHUNK);
 	if (chunk == NULL && pool->is_private)
@@ -292,6 +300,7 @@ void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[P
                 uint64_t now) NO_LOCK_ANALYSIS {
 	if (load_relaxed(&pages->lock.registered) == 0) /* an arena that is used again has its lock */
 		lock_init(&pages->lock, RANK_PAGES);
+	pages->common = pool->is_private ? NULL : pool;
 	if (pool->is_private) {
 		pages->index = pool->arena;
 		pool_set_decay(pool, decay_ms[PAGE_DIRTY], now);

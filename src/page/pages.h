@@ -26,6 +26,7 @@
 struct pages {
 	struct lock lock;
 	_Atomic(struct pool *) pool; /* where new chunks come from; they remember theirs   [atomic] */
+	struct pool *common;         /* the shared one, of an automatic arena                [const] */
 	unsigned index;              /* of the arena, told to hooks                          [const] */
 	_Atomic(uint8_t) dss;        /* enum page_dss                                       [atomic] */
 	_Atomic(size_t) grow_limit;  /* bytes                                               [atomic] */

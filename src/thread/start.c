@@ -121,6 +121,7 @@ static void prepare(bool fast) {
 	guard_start();
 	event_hooks.suspend = word_suspend;
 	event_hooks.resume = word_resume;
+	event_hooks.suspended = word_suspended;
 	options_start();
 	check_purge();
 	prepare_records();
