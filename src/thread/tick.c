@@ -178,7 +178,9 @@ static int start_helper(void) {
 	if (!cas_acq_rel(&helper, &expected, HELPER_RUNS))
 		return 0;
 	store_relaxed(&wake_word, WAKE_AWAKE);
+	void *was = word_suspend(); /* what this allocates is not the program's */
 	int error = os_thread_start(help, NULL, "ashlar");
+	word_resume(was);
 	if (error != 0) {
 		store_relaxed(&next_start, os_now_coarse() + RETRY);
 		store_release(&helper, HELPER_NONE);
