@@ -159,7 +159,7 @@ ASHLAR_PUBLIC void ASHLAR_NAME(sdallocx)(void *ptr, size_t size, int flags) ASHL
 ASHLAR_PUBLIC size_t ASHLAR_NAME(nallocx)(size_t size, int flags) ASHLAR_QUIET ASHLAR_ATTR((pure));
 
 /* 1 when moving the block to a new one would help against fragmentation: it is small, its slab has room, is not the one
- * that new blocks come from, and is emptier than its size class's other slabs with room on the average. Else 0. Redis
+ * that new blocks come from, and is hardly fuller than its size class's other slabs with room on the average. Else 0. Redis
  * asks this, in the second form when it is built with its own names. */
 ASHLAR_PUBLIC int ASHLAR_NAME(get_defrag_hint)(void *ptr) ASHLAR_QUIET;
 ASHLAR_PUBLIC int ASHLAR_NAME(je_get_defrag_hint)(void *ptr) ASHLAR_QUIET;
