@@ -120,10 +120,13 @@ static void redis_small_bins(void **state) {
 /* jemalloc_purge and set_jemalloc_bg_thread: the number of arenas as an index, a bool without an old value. */
 static void redis_purge_and_background(void **state) {
 	(void)state;
-	void *block = malloc((size_t)32 << 20);
-	assert_non_null(block);
-	memset(block, 1, (size_t)32 << 20);
-	free(block);
+	void *blocks[32];
+	for (size_t i = 0; i < COUNT_OF(blocks); i++) {
+		assert_non_null(blocks[i] = malloc(1 << 20));
+		memset(blocks[i], 1, 1 << 20);
+	}
+	for (size_t i = 0; i < COUNT_OF(blocks); i++)
+		free(blocks[i]);
 	(void)refresh();
 	size_t full = read_size("stats.resident");
 	act("arena.%u.purge", read_unsigned("arenas.narenas"));
