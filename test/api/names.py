@@ -231,6 +231,19 @@ def ask(what):
     return [dict(zip(fields, line.split("\t"))) for line in lines[1:]]
 
 
+def check_grouped(names):
+    """The library finds its rows by that: those with a common beginning stand together. If not, nothing else can be
+    asked."""
+    seen = {}
+    for at, name in enumerate(names):
+        parts = name.split(".")
+        for depth in range(1, len(parts) + 1):
+            head = ".".join(parts[:depth])
+            if seen.get(head, at - 1) != at - 1:
+                sys.exit(f"names.def: {name} stands apart from the others with {head}, or is there twice")
+            seen[head] = at
+
+
 def check_others(rows, listed):
     """What the library answers beyond the list is Ashlar's own: its sentence says so, or it is an option that can be
     set while the program runs. What is listed has the access of the list."""
@@ -244,6 +257,7 @@ def check_others(rows, listed):
                 failures.append(f"{row['name']}: its access is {row['access']} and not {access[name]}")
         elif name.removeprefix("opt.") not in UNREADABLE | live and not row["sentence"].startswith("Ashlar"):
             failures.append(f"{row['name']}: is not in names.tsv, and its sentence does not begin with Ashlar")
+    check_grouped([row["name"] for row in names])
     if len(names) < 40:
         failures.append(f"ashlar names lists {len(names)} names")
 
