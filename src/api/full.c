@@ -267,8 +267,7 @@ bool full_resize(void *ptr, size_t size) {
  * memory copying is cheaper: moving would give those pages back, and leave none behind for the next block. */
 static bool move_pages(void *to, void *from, size_t bytes) {
 	struct span *new_span = map_span(to), *old_span = map_span(from);
-	return new_span->kind == SPAN_LARGE && new_span->zeroed &&
-	       page_move(&old_span->arena->pages, new_span, old_span, bytes);
+	return new_span->kind == SPAN_LARGE && new_span->zeroed && page_move(new_span, old_span, bytes);
 }
 
 void full_copy(void *to, void *from, size_t bytes) {

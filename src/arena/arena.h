@@ -69,8 +69,7 @@ struct arena_settings {
 	int64_t decay_ms[PAGE_STATES];
 	uintptr_t hint;   /* where the first memory is asked for; 0: anywhere */
 	size_t oversize;  /* threshold in bytes; below LARGE_MIN: no oversize arena */
-	unsigned cpus;    /* of percpu_arena: one arena a CPU; 0: by number of threads */
-	bool share_cores; /* percpu_arena:phycpu: CPUs i and i + cpus / 2 have one arena */
+	unsigned by_cpu;  /* threads on CPU i use arena i % by_cpu; 0: whichever has fewest threads */
 	uint8_t shards[CLASS_SMALL_LAST + 1]; /* bins per class; 0 is 1 */
 };
 /* Makes the pool. Once. */
@@ -106,6 +105,7 @@ struct pool *arena_own_pool(const struct arena *arena); /* NULL: it uses the com
 /* The arena that serves a request of `size` bytes by a thread of `arena`: the oversize one for large requests where
  * `arena` is automatic. */
 struct arena *arena_for_size(struct arena *arena, size_t size);
+bool arena_has_oversize(void);         /* is an index reserved for it? */
 size_t arena_oversize_threshold(void); /* SIZE_LIMIT + PAGE when there is no oversize arena */
 
 /* Decay times of arenas made later. EFAULT: out of range. */
@@ -182,6 +182,11 @@ unsigned arena_shards(unsigned class);
 /* One of them; NULL: the class was never asked for. */
 struct bin *arena_bin(struct arena *arena, unsigned class, unsigned shard);
 
+/* The bins of a small class of an arena, if there are any. */
+#define EACH_BIN(arena, class, bin) \
+	for (unsigned s_ = 0; s_ < arena_shards(class); s_++) \
+		for (struct bin *bin = arena_bin(arena, class, s_); bin != NULL; bin = NULL)
+
 /* -- figures --------------------------------------------------------------------------------------------------- */
 
 /* Dirty and muzzy pages of all arenas and of the pools. */
@@ -206,7 +211,7 @@ struct class_stats {
 struct class_stats arena_read_class(unsigned class);
 /* The same of one arena, over its shards. */
 struct class_stats arena_read_own_class(struct arena *arena, unsigned class);
-/* Slabs of a small class with free regions; walks them. */
+/* Slabs of a small class with free regions. */
 size_t arena_count_nonfull(struct arena *arena, unsigned class);
 
 /* Per large class (0 to LARGE_CLASSES - 1) of one arena. */

@@ -19,10 +19,6 @@ void bin_reset(struct bin *bin);
 void bin_forget(struct bin *bin);
 void bin_audit(struct bin *bin, unsigned class);
 
-#define EACH_BIN(arena, class, bin) \
-	for (unsigned s_ = 0; s_ < arena_shards(class); s_++) \
-		for (struct bin *bin = arena_bin(arena, class, s_); bin != NULL; bin = NULL)
-
 /* -- registry.c: the table, for manual arenas ------------------------------------------------------------------ */
 
 /* A record at an index of its own, which the table does not show yet: those of the arena destroyed last, else new ones.

@@ -121,6 +121,12 @@ static void forget(struct arena *arena) {
 	}
 	for (unsigned large = 0; large < CACHED_LARGE; large++)
 		store_relaxed(&arena->large_requests[large], 0);
+	struct pages *pages = &arena->pages;
+	lock_take(&pages->lock);
+	memset(pages->purged, 0, sizeof pages->purged);
+	memset(pages->purges, 0, sizeof pages->purges);
+	memset(pages->passes, 0, sizeof pages->passes);
+	lock_drop(&pages->lock);
 }
 
 int arena_destroy(struct arena *arena) {

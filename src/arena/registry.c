@@ -40,7 +40,7 @@ struct pool *arena_own_pool(const struct arena *arena) {
 	return own == &pool ? NULL : own;
 }
 
-static bool has_oversize(void) {
+bool arena_has_oversize(void) {
 	return settings.oversize < NO_OVERSIZE;
 }
 
@@ -55,10 +55,11 @@ void arena_prepare(const struct arena_settings *wanted) {
 		settings.oversize = NO_OVERSIZE;
 	for (int s = 0; s < PAGE_STATES; s++)
 		store_relaxed(&default_decay_ms[s], settings.decay_ms[s]);
-	store_relaxed(&count, settings.limit + has_oversize());
+	store_relaxed(&count, settings.limit + arena_has_oversize());
 	base_define(BASE_SPAN, SPAN_SIZE(SPAN_LARGE));
 	base_define(BASE_SLAB, SPAN_SIZE(SPAN_SLAB));
 	base_define(BASE_CHUNK, sizeof(struct chunk));
+	base_define(BASE_POOL, sizeof(struct pool));
 	pool_init(&pool, settings.hint, settings.decay_ms[PAGE_DIRTY], os_now());
 }
 
@@ -86,7 +87,7 @@ int arena_set_default_decay(enum page_state state, int64_t ms) {
 
 static void name_arena(struct arena *arena) REQUIRES(arenas_lock) {
 	struct text text = text_over(arena->name, sizeof arena->name);
-	if (arena->index == settings.limit && has_oversize())
+	if (arena->index == settings.limit && arena_has_oversize())
 		text_add(&text, "auto_oversize");
 	else
 		text_add(&text, "%s_%u", arena->manual ? "manual" : "auto", arena->index);
@@ -107,15 +108,15 @@ static struct arena *make_automatic(unsigned index) REQUIRES(arenas_lock) {
 	const int64_t decay_ms[PAGE_STATES] = {[PAGE_DIRTY] = arena_default_decay(PAGE_DIRTY),
 	                                       [PAGE_MUZZY] = arena_default_decay(PAGE_MUZZY)};
 	store_relaxed(&arena->oversize, settings.oversize);
-	pages_init(&arena->pages, &pool, decay_ms, os_now());
 	arena->index = arena->pages.index = index;
+	pages_init(&arena->pages, &pool, decay_ms, os_now());
 	enter(arena);
 	return arena;
 }
 
 struct arena *arena_make(unsigned index) {
 	struct arena *arena = arena_at(index);
-	if (arena != NULL || index >= settings.limit + has_oversize())
+	if (arena != NULL || index >= settings.limit + arena_has_oversize())
 		return arena;
 	lock_take(&arenas_lock);
 	arena = arena_at(index);
@@ -201,12 +202,11 @@ static struct arena *least_used(void) REQUIRES(arenas_lock) {
 }
 
 bool arena_per_cpu(void) {
-	return settings.cpus > 0;
+	return settings.by_cpu > 0;
 }
 
 struct arena *arena_for_cpu(unsigned cpu) {
-	unsigned cores = settings.share_cores ? settings.cpus / 2 : settings.cpus;
-	return arena_per_cpu() ? arena_make(cpu % cores % settings.limit) : NULL;
+	return arena_per_cpu() ? arena_make(cpu % settings.by_cpu) : NULL;
 }
 
 struct arena *arena_assign(void) {
@@ -240,7 +240,7 @@ void arena_forget_threads(struct arena *own) {
 }
 
 struct arena *arena_for_size(struct arena *arena, size_t size) {
-	if (likely(size < load_relaxed(&arena->oversize)) || arena->manual || !has_oversize())
+	if (likely(size < load_relaxed(&arena->oversize)) || arena->manual || !arena_has_oversize())
 		return arena;
 	struct arena *oversize = arena_make(settings.limit);
 	return oversize != NULL ? oversize : arena;
@@ -249,9 +249,11 @@ struct arena *arena_for_size(struct arena *arena, size_t size) {
 /* -- names and owners ------------------------------------------------------------------------------------------ */
 
 void arena_read_name(struct arena *arena, char name[ARENA_NAME_MAX]) {
+	char copy[ARENA_NAME_MAX];
 	lock_take(&arenas_lock);
-	memcpy(name, arena->name, ARENA_NAME_MAX);
+	memcpy(copy, arena->name, sizeof copy);
 	lock_drop(&arenas_lock);
+	memcpy(name, copy, strlen(copy) + 1);
 }
 
 void arena_set_name(struct arena *arena, const char *name) {

@@ -257,7 +257,7 @@ void bin_reset(struct bin *bin) {
 		}
 	}
 	bin->flushed = bin->filled;
-	bin->live = 0;
+	bin->live = bin->full = 0;
 	bin->last = NULL;
 	lock_drop(&bin->lock);
 	give_slabs(&emptied);

@@ -27,6 +27,7 @@ enum base_kind {
 	BASE_CHUNK,
 	BASE_CACHE,
 	BASE_WATCH,
+	BASE_POOL,
 	BASE_SLOTS,
 	BASE_SLOTS_MAX_LG = 13, /* 64 KiB: all of a window */
 	BASE_KINDS = BASE_SLOTS + BASE_SLOTS_MAX_LG + 1,

@@ -58,6 +58,12 @@ int os_move(void *to, void *from, size_t size);
 /* Asks for / forbids transparent huge pages in a range. */
 int os_huge_pages(void *addr, size_t size, bool wanted);
 
+/* Zeroed memory from the end of the data segment, at a multiple of `align` (a power of two, at least os.page_size). It
+ * may be purged, never unmapped, moved or refreshed. ENOMEM when refused, EAGAIN when others are at it. */
+int os_dss_take(size_t size, size_t align, void **out);
+/* Is it memory of that kind, or between two such? */
+bool os_dss_owns(const void *addr);
+
 /* Nanoseconds of a monotonic clock; the coarse one is cheaper and lags by some milliseconds. */
 uint64_t os_now(void);
 uint64_t os_now_coarse(void);

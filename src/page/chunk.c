@@ -24,11 +24,17 @@ void chunk_init_odd(struct chunk *chunk, struct pool *pool, uintptr_t base, size
 	chunk->whole = UINT16_MAX;
 }
 
-void chunk_set_stale(struct chunk *chunk) {
-	chunk->has_stale = true;
-	memcpy(chunk->stale, chunk->free, sizeof chunk->stale);
+void chunk_set_clean(struct chunk *chunk) {
 	memset(chunk->unclean, 0, sizeof chunk->unclean);
 	memset(chunk->count, 0, sizeof chunk->count);
+	memset(chunk->stale, 0, sizeof chunk->stale);
+	chunk->has_stale = false;
+}
+
+void chunk_set_stale(struct chunk *chunk) {
+	chunk_set_clean(chunk);
+	memcpy(chunk->stale, chunk->free, sizeof chunk->stale);
+	chunk->has_stale = true;
 }
 
 static void mark_used(struct chunk *chunk, unsigned first, unsigned count) {

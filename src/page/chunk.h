@@ -69,7 +69,8 @@ static inline bool chunk_is_odd(const struct chunk *chunk) {
 void chunk_init(struct chunk *chunk, struct pool *pool, uintptr_t base);
 /* The same for an odd range of `pages` pages. */
 void chunk_init_odd(struct chunk *chunk, struct pool *pool, uintptr_t base, size_t pages);
-/* Of free pages: they may read as anything from now on / whole chunks: they are in one state. */
+/* All its pages are free, and from now on: read as zero / may read as anything, and are not purged again. */
+void chunk_set_clean(struct chunk *chunk);
 void chunk_set_stale(struct chunk *chunk);
 
 /* Takes the first free run of `count` pages at a multiple of `align` pages, preferring one that is wholly dirty or

@@ -48,7 +48,8 @@ struct grant {
 /* False: refused, or the result was not usable (it was given back then). */
 bool hook_alloc(struct hooked hooked, size_t size, size_t align, struct grant *out);
 bool hook_dalloc(struct hooked hooked, uintptr_t base, size_t size, bool committed);
-void hook_destroy(struct hooked hooked, uintptr_t base, size_t size, bool committed);
+/* False: there is no such member. */
+bool hook_destroy(struct hooked hooked, uintptr_t base, size_t size, bool committed);
 
 struct hook_part {
 	uintptr_t base;
@@ -59,8 +60,14 @@ bool hook_decommit(struct hooked hooked, const struct hook_part *part);
 bool hook_purge_lazy(struct hooked hooked, const struct hook_part *part);
 bool hook_purge_forced(struct hooked hooked, const struct hook_part *part);
 
-bool hook_split(struct hooked hooked, uintptr_t base, size_t size, size_t size_a, bool committed);
-bool hook_merge(struct hooked hooked, uintptr_t base, size_t size_a, size_t size_b, bool committed);
+/* | base, size_a | size_b | */
+struct hook_pair {
+	uintptr_t base;
+	size_t size_a, size_b;
+	bool committed;
+};
+bool hook_split(struct hooked hooked, const struct hook_pair *pair);
+bool hook_merge(struct hooked hooked, const struct hook_pair *pair);
 
 /* Memory as the default alloc makes it: by the preference, aligned, near `hint`. False: refused. */
 bool hook_map(enum page_dss dss, uintptr_t hint, size_t size, size_t align, uintptr_t *out);

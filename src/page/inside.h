@@ -22,6 +22,9 @@ struct chunk *pages_settle(struct pages *pages, struct chunk *chunk) REQUIRES(pa
 struct chunk *pages_give_run(struct pages *pages, struct chunk *chunk, unsigned first, unsigned count,
                              enum page_state state) REQUIRES(pages->lock);
 
+/* The pool that new chunks come from. */
+struct pool *pages_source(const struct pages *pages);
+
 /* Notes a decay time that is being set. */
 void page_note_decay(enum page_state state, int64_t ms);
 

@@ -2,6 +2,7 @@
 #include <string.h>
 #include "os/os.h"
 #include "page/page.h"
+#include "thread/event.h"
 #include "page/inside.h"
 
 /* How many chunks of one bucket are looked at for a long enough run. */
@@ -122,12 +123,13 @@ void pages_old_span(struct pages *pages, struct span *span) {
 }
 
 /* A chunk of the bucket with a run of `run` pages. All have one, but for the bucket that `run` itself falls into: of that
- * a few are looked at, so that a hole is found again by a request of its size. */
-static struct chunk *fitting(const struct list *bucket, unsigned run) {
+ * a few are looked at, so that a hole is found again by a request of its size. An odd range may begin anywhere: one with
+ * bits of `off` in its base does not serve. */
+static struct chunk *fitting(const struct list *bucket, unsigned run, uintptr_t off) {
 	unsigned tries = 0;
 	list_each (bucket, node) {
 		struct chunk *chunk = container_of(node, struct chunk, link);
-		if (chunk->longest >= run)
+		if (chunk->longest >= run && (chunk->base & off) == 0)
 			return chunk;
 		if (++tries == FIT_TRIES)
 			break;
@@ -143,7 +145,8 @@ static struct chunk *take_run(struct pages *pages, unsigned count, unsigned alig
 	for (unsigned level = PAGES_LEVELS; level-- > 0;) {
 		uint32_t filled = pages->filled[level] & enough;
 		while (filled != 0) {
-			struct chunk *chunk = fitting(&pages->bucket[level][bit_lowest(filled)], run);
+			struct chunk *chunk =
+				fitting(&pages->bucket[level][bit_lowest(filled)], run, align * PAGE - 1);
 			if (chunk == NULL) {
 				filled &= filled - 1;
 				continue;
@@ -161,13 +164,26 @@ static struct chunk *take_run(struct pages *pages, unsigned count, unsigned alig
 	return NULL;
 }
 
-/* Takes a run out of a chunk that comes from the pool. */
+/* What a hook allocates inside must not come to the same hook again. */
+struct pool *pages_source(const struct pages *pages) {
+	struct pool *pool = load_acquire(&pages->pool);
+	bool again = pool->is_private && pages->common != NULL && event_suspended();
+	return unlikely(again) ? pages->common : pool;
+}
+
+/* Takes a run out of a chunk that comes from the pool. Drops the lock meanwhile: a function of the program may be called
+ * there. */
 static struct chunk *take_fresh_run(struct pages *pages, unsigned count, unsigned align, unsigned *first)
 	REQUIRES(pages->lock) {
-	struct chunk *chunk = pool_take(load_acquire(&pages->pool), 1, CHUNK);
+	struct pool *pool = pages_source(pages);
+	lock_drop(&pages->lock);
+	struct chunk *chunk = pool_take(pool, 1, CHUNK);
+	if (chunk == NULL && pool->is_private)
+		chunk = pool_take_odd(pool, count, (size_t)align * PAGE);
+	lock_take(&pages->lock);
 	if (chunk == NULL)
 		return NULL;
-	bool taken = chunk_take(chunk, count, align, first);
+	bool taken = chunk_take(chunk, count, chunk_is_odd(chunk) ? 1 : align, first);
 	must(taken, chunk);
 	pages_adopt(pages, chunk);
 	return chunk;
@@ -268,7 +284,7 @@ void page_zero(struct span *span, size_t bytes, size_t purge_threshold) {
 	if (span->zeroed)
 		return;
 	char *start = (char *)span->base;
-	if (bytes >= purge_threshold) {
+	if (bytes >= purge_threshold && !load_relaxed(&span->chunk->pool)->is_private) {
 		uintptr_t first = round_up(span->base, os.page_size);
 		uintptr_t last = round_down(span->base + bytes, os.page_size);
 		if (first < last && os_purge((void *)first, last - first) == 0) {
@@ -282,7 +298,15 @@ void page_zero(struct span *span, size_t bytes, size_t purge_threshold) {
 
 void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES],
                 uint64_t now) NO_LOCK_ANALYSIS {
-	lock_init(&pages->lock, RANK_PAGES);
+	if (load_relaxed(&pages->lock.registered) == 0) /* an arena that is used again has its lock */
+		lock_init(&pages->lock, RANK_PAGES);
+	pages->common = pool->is_private ? NULL : pool;
+	if (pool->is_private) {
+		pages->index = pool->arena;
+		pool_set_decay(pool, decay_ms[PAGE_DIRTY], now);
+	}
+	store_relaxed(&pages->dss, load_relaxed(&pool->dss));
+	store_relaxed(&pages->grow_limit, load_relaxed(&pool->grow_limit));
 	store_relaxed(&pages->pool, pool);
 	for (unsigned level = 0; level < PAGES_LEVELS; level++) {
 		list_init(&pages->unclean[level]);
@@ -295,19 +319,6 @@ void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[P
 	}
 	list_init(&pages->idle_spans[0]);
 	list_init(&pages->idle_spans[1]);
-}
-
-struct page_stats page_read_stats(struct pages *pages) {
-	lock_take(&pages->lock);
-	struct page_stats stats = {
-		.active = pages->active,
-		.dirty = pages->pages[PAGE_DIRTY],
-		.muzzy = pages->pages[PAGE_MUZZY],
-	};
-	memcpy(stats.purged, pages->purged, sizeof stats.purged);
-	memcpy(stats.purges, pages->purges, sizeof stats.purges);
-	lock_drop(&pages->lock);
-	return stats;
 }
 
 void pages_audit(struct pages *pages) {

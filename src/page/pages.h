@@ -26,8 +26,10 @@
 struct pages {
 	struct lock lock;
 	_Atomic(struct pool *) pool; /* where new chunks come from; they remember theirs   [atomic] */
+	struct pool *common;         /* the shared one, of an automatic arena                [const] */
 	unsigned index;              /* of the arena, told to hooks                          [const] */
 	_Atomic(uint8_t) dss;        /* enum page_dss                                       [atomic] */
+	_Atomic(size_t) grow_limit;  /* bytes                                               [atomic] */
 	uint32_t filled[PAGES_LEVELS];
 	uint32_t pass; /* of purging */
 	struct list bucket[PAGES_LEVELS][PAGES_BUCKETS];
@@ -58,7 +60,7 @@ bool page_resize(struct pages *pages, struct span *span, size_t count);
 
 /* Moves the contents of `from` into `to` by page tables where both consist of whole chunks up to the last; `from` is
  * good for page_give only afterwards. `bytes` is how much of it matters. False: nothing was done. */
-bool page_move(struct pages *pages, struct span *to, struct span *from, size_t bytes);
+bool page_move(struct span *to, struct span *from, size_t bytes);
 
 /* Makes the block read as zero: clears it, or gives its pages back when that is cheaper. */
 void page_zero(struct span *span, size_t bytes, size_t purge_threshold);
@@ -72,9 +74,6 @@ void page_set_decay(struct pages *pages, enum page_state state, int64_t ms, uint
  * goes back to where it came from. False: no memory for that. Takes no lock but its own. */
 extent_hooks_t *page_hooks(struct pages *pages);
 bool page_set_hooks(struct pages *pages, extent_hooks_t *hooks, extent_hooks_t **before);
-
-/* Whether page_take and page_give may run functions of the program: no lock may be held around them then. */
-bool page_calls_out(const struct pages *pages);
 
 /* Gives everything of an arena with a private pool back, after all its blocks: through dalloc, then destroy; under
  * default hooks to the shared pool `heir`. The pages, and the pool, are not to be used afterwards. False, and nothing was

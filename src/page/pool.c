@@ -2,6 +2,7 @@
 #include <string.h>
 #include "os/os.h"
 #include "page/page.h"
+#include "page/ranges.h"
 
 /* Most chunks mapped ahead of need, and purged with one system call. */
 #define GROWTH_MAX 32
@@ -9,8 +10,6 @@
 
 /* How many ranges of one bucket are looked at for a better fit. */
 #define FIT_TRIES 8
-
-#define NOWHERE SIZE_MAX
 
 /* Bucket of a range of `run` chunks: exact up to 8, then four per doubling. Ranges beyond the last share it. */
 static unsigned bucket_of(size_t run) {
@@ -24,10 +23,6 @@ static unsigned bucket_of(size_t run) {
 
 static bool is_unclean(const struct chunk *chunk) {
 	return chunk->count[PAGE_DIRTY] + chunk->count[PAGE_MUZZY] != 0;
-}
-
-static struct chunk *next_chunk(const struct chunk *chunk, size_t steps) {
-	return steps == 0 ? map_chunk(chunk->base) : map_chunk(chunk->base + steps * CHUNK);
 }
 
 static size_t count_unclean(const struct chunk *first, size_t count) {
@@ -65,6 +60,8 @@ static void note_chunks(struct pool *pool, struct chunk *first, size_t count, bo
 		struct chunk *chunk = next_chunk(first, i);
 		store_relaxed(&chunk->state, enter ? CHUNK_POOLED : CHUNK_WHOLE);
 		chunk->owner = NULL;
+		if (unlikely(chunk->pinned))
+			pool->pinned += enter ? CHUNK_PAGES : (size_t)0 - CHUNK_PAGES;
 		for (int s = 0; s < PAGE_STATES; s++)
 			pool->pages[s] =
 				enter ? pool->pages[s] + chunk->count[s] : pool->pages[s] - chunk->count[s];
@@ -72,9 +69,12 @@ static void note_chunks(struct pool *pool, struct chunk *first, size_t count, bo
 	pool->chunks = enter ? pool->chunks + count : pool->chunks - count;
 }
 
-static struct chunk *pooled_at(uintptr_t base) {
+/* Of a chunk of another pool nothing but its pool and its state is looked at: its record may go any time. */
+struct chunk *range_chunk(const struct pool *pool, uintptr_t base) {
 	struct chunk *chunk = map_chunk(base);
-	return chunk != NULL && load_relaxed(&chunk->state) == CHUNK_POOLED ? chunk : NULL;
+	bool ours = chunk != NULL && load_acquire(&chunk->pool) == pool &&
+	            load_relaxed(&chunk->state) == CHUNK_POOLED;
+	return ours ? chunk : NULL;
 }
 
 /* First chunk of the range that ends with `last`. */
@@ -82,9 +82,19 @@ static struct chunk *range_of_last(struct chunk *last) {
 	return map_chunk(last->base - (size_t)(last->run - 1) * CHUNK);
 }
 
+struct chunk *range_ending_at(const struct pool *pool, uintptr_t end) {
+	struct chunk *last = range_chunk(pool, end - CHUNK);
+	return last == NULL ? NULL : range_of_last(last);
+}
+
+void range_enter(struct pool *pool, struct chunk *first, size_t count) {
+	note_chunks(pool, first, count, true);
+	insert_range(pool, first, count, count_unclean(first, count));
+}
+
 static void enter_chunks(struct pool *pool, struct chunk *first, size_t count) REQUIRES(pool->lock) {
-	struct chunk *before = pooled_at(first->base - CHUNK),
-		     *after = pooled_at(first->base + count * CHUNK);
+	struct chunk *before = range_chunk(pool, first->base - CHUNK),
+		     *after = range_chunk(pool, first->base + count * CHUNK);
 	note_chunks(pool, first, count, true);
 	size_t run = count, unclean = count_unclean(first, count);
 	if (after != NULL) {
@@ -103,8 +113,7 @@ static void enter_chunks(struct pool *pool, struct chunk *first, size_t count) R
 }
 
 /* Cuts [at, at + count) chunks out of the range; what is left of it stays pooled. */
-static struct chunk *cut_range(struct pool *pool, struct chunk *first, size_t at, size_t count)
-	REQUIRES(pool->lock) {
+struct chunk *range_cut(struct pool *pool, struct chunk *first, size_t at, size_t count) {
 	size_t run = first->run, rest = run - at - count;
 	struct chunk *taken = next_chunk(first, at);
 	remove_range(pool, first);
@@ -120,11 +129,11 @@ static struct chunk *cut_range(struct pool *pool, struct chunk *first, size_t at
 
 /* -- taking ---------------------------------------------------------------------------------------------------- */
 
-/* Offset in chunks at which `count` aligned chunks fit into the range, preferring the low end; or NOWHERE. */
-static size_t fit_in_range(const struct chunk *first, size_t count, size_t align) {
+/* Offset in chunks at which `count` aligned chunks fit into the range, preferring the low end; or RANGE_NOWHERE. */
+size_t range_fit(const struct chunk *first, size_t count, size_t align) {
 	size_t offset = (round_up(first->base, align) - first->base) / CHUNK;
 	if (offset + count > first->run)
-		return NOWHERE;
+		return RANGE_NOWHERE;
 	size_t high = first->run - count;
 	bool low_is_clean = !is_unclean(next_chunk(first, offset));
 	if (align == CHUNK && low_is_clean && is_unclean(next_chunk(first, first->run - 1)))
@@ -132,66 +141,108 @@ static size_t fit_in_range(const struct chunk *first, size_t count, size_t align
 	return offset;
 }
 
-static struct chunk *take_from_set(struct pool *pool, struct pool_set *set, size_t count, size_t align)
-	REQUIRES(pool->lock) {
+static struct chunk *find_in_set(const struct pool_set *set, size_t count, size_t align) {
 	uint64_t filled = set->filled & (~(uint64_t)0 << bucket_of(count));
 	for (; filled != 0; filled &= filled - 1) {
 		unsigned bucket = bit_lowest(filled), tries = 0;
 		struct chunk *best = NULL;
 		list_each (&set->bucket[bucket], node) {
 			struct chunk *first = container_of(node, struct chunk, link);
-			if (fit_in_range(first, count, align) != NOWHERE &&
+			if (range_fit(first, count, align) != RANGE_NOWHERE &&
 			    (best == NULL || first->run < best->run))
 				best = first;
 			if (best != NULL && ++tries == FIT_TRIES)
 				break;
 		}
 		if (best != NULL)
-			return cut_range(pool, best, fit_in_range(best, count, align), count);
+			return best;
 	}
 	return NULL;
 }
 
-/* Makes records for fresh memory at [base, base + count * CHUNK). */
-static bool adopt(struct pool *pool, uintptr_t base, size_t count) REQUIRES(pool->lock) {
+struct chunk *range_find(const struct pool *pool, size_t count, size_t align) {
+	struct chunk *found = find_in_set(&pool->unclean, count, align);
+	return found != NULL ? found : find_in_set(&pool->clean, count, align);
+}
+
+static struct chunk *take_from_set(struct pool *pool, struct pool_set *set, size_t count, size_t align)
+	REQUIRES(pool->lock) {
+	struct chunk *found = find_in_set(set, count, align);
+	return found == NULL ? NULL : range_cut(pool, found, range_fit(found, count, align), count);
+}
+
+/* A record is good for nothing once its pool is another: see range_chunk. */
+static void end_record(struct chunk *chunk) {
+	store_relaxed(&chunk->state, CHUNK_WHOLE);
+	store_release(&chunk->pool, NULL);
+	base_give(BASE_CHUNK, chunk);
+}
+
+bool range_record(struct pool *pool, uintptr_t base, size_t count) {
 	if (!map_cover(base, count * CHUNK))
 		return false;
 	for (size_t i = 0; i < count; i++) {
-		struct chunk *chunk = base_take(BASE_CHUNK, NULL);
+		struct chunk *chunk =
+			map_chunk(base + i * CHUNK) == NULL ? base_take(BASE_CHUNK, NULL) : NULL;
 		if (chunk == NULL) {
 			while (i-- > 0) {
-				base_give(BASE_CHUNK, map_chunk(base + i * CHUNK));
-				map_set_chunk(base + i * CHUNK, NULL);
+				chunk = map_chunk(base + i * CHUNK);
+				map_set_chunk(chunk->base, NULL);
+				end_record(chunk);
 			}
 			return false;
 		}
 		chunk_init(chunk, pool, base + i * CHUNK);
 		map_set_chunk(chunk->base, chunk);
 	}
+	map_chunk(base)->run = (uint32_t)count;
 	add_relaxed(&pool->mapped, count);
+	return true;
+}
+
+void range_hide(struct chunk *first, size_t count, struct list *records) {
+	uintptr_t base = first->base;
+	map_forget_spans(base, count);
+	list_init(records);
+	for (size_t i = 0; i < count; i++) {
+		struct chunk *chunk = map_chunk(base + i * CHUNK);
+		map_set_chunk(chunk->base, NULL);
+		list_append(records, &chunk->link);
+	}
+}
+
+void range_show(struct list *records) {
+	list_each_safe (records, node) {
+		struct chunk *chunk = container_of(node, struct chunk, link);
+		list_remove(node);
+		map_set_chunk(chunk->base, chunk);
+	}
+}
+
+void range_forget(struct pool *pool, struct list *records) {
+	size_t count = 0;
+	list_each_safe (records, node) {
+		end_record(container_of(node, struct chunk, link));
+		count++;
+	}
+	sub_relaxed(&pool->mapped, count);
+}
+
+/* Makes records for fresh memory at [base, base + count * CHUNK). */
+static bool adopt(struct pool *pool, uintptr_t base, size_t count) REQUIRES(pool->lock) {
+	if (!range_record(pool, base, count))
+		return false;
 	enter_chunks(pool, map_chunk(base), count);
 	return true;
 }
 
-/* Maps `size` bytes aligned to `align`: where the last mapping ended if possible, else with slack to cut off. */
-static bool map_aligned(struct pool *pool, size_t size, size_t align, uintptr_t *out) REQUIRES(pool->lock) {
-	void *memory;
-	uintptr_t hint = round_up(pool->hint, align);
-	if (os_map((void *)hint, size, &memory) != 0)
+bool pool_map(struct pool *pool, size_t count, size_t align, uintptr_t *base) {
+	size_t size = count * CHUNK;
+	if (!hook_map((enum page_dss)load_relaxed(&pool->dss), pool->hint, size, align, base))
 		return false;
-	if (((uintptr_t)memory & (align - 1)) != 0) {
-		(void)os_unmap(memory, size);
-		if (size + align < size || os_map(NULL, size + align, &memory) != 0)
-			return false;
-		uintptr_t start = (uintptr_t)memory, aligned = round_up(start, align),
-			  end = start + size + align;
-		if (aligned > start)
-			(void)os_unmap(memory, aligned - start);
-		if (end > aligned + size)
-			(void)os_unmap((void *)(aligned + size), end - aligned - size);
-		memory = (void *)aligned;
-	}
-	*out = (uintptr_t)memory;
+	if (!os_dss_owns((void *)*base))
+		pool->hint = *base + size;
+	pool->holes -= pool->holes != 0;
 	return true;
 }
 
@@ -201,21 +252,23 @@ static bool grow(struct pool *pool, size_t count, size_t align) REQUIRES(pool->l
 	uintptr_t base;
 	if (count > SIZE_LIMIT / CHUNK)
 		return false;
+	ahead = size_min(ahead, load_relaxed(&pool->grow_limit) / CHUNK);
 	size_t asked = size_max(count, ahead);
-	if (!map_aligned(pool, asked * CHUNK, align, &base)) {
+	if (!pool_map(pool, asked, align, &base)) {
 		asked = count;
-		if (!map_aligned(pool, asked * CHUNK, align, &base))
+		if (!pool_map(pool, asked, align, &base))
 			return false;
 	}
 	if (!adopt(pool, base, asked)) {
-		(void)os_unmap((void *)base, asked * CHUNK);
+		page_default_hooks.destroy(NULL, (void *)base, asked * CHUNK, true, 0);
 		return false;
 	}
-	pool->hint = base + asked * CHUNK;
 	return true;
 }
 
 struct chunk *pool_take(struct pool *pool, size_t count, size_t align) {
+	if (pool->is_private)
+		return private_take(pool, count, align);
 	lock_take(&pool->lock);
 	struct chunk *first = take_from_set(pool, &pool->unclean, count, align);
 	if (first == NULL)
@@ -241,28 +294,35 @@ static bool extend(struct pool *pool, size_t count) REQUIRES(pool->lock) {
 		(void)os_unmap((void *)fresh, count * CHUNK);
 		return false;
 	}
+	hook_advise(fresh, count * CHUNK);
 	pool->hint += count * CHUNK;
 	return true;
 }
 
 bool pool_take_at(struct pool *pool, uintptr_t base, size_t count) {
+	if (pool->is_private)
+		return private_take_at(pool, base, count);
 	lock_take(&pool->lock);
 	size_t have = 0;
-	while (have < count && pooled_at(base + have * CHUNK) != NULL)
+	while (have < count && range_chunk(pool, base + have * CHUNK) != NULL)
 		have++;
 	if (have < count && base + have * CHUNK == pool->hint && extend(pool, count - have))
 		have = count;
 	if (have == count) {
 		struct chunk *first = map_chunk(base);
-		while (pooled_at(first->base - CHUNK) != NULL)
-			first = pooled_at(first->base - CHUNK);
-		(void)cut_range(pool, first, (base - first->base) / CHUNK, count);
+		while (range_chunk(pool, first->base - CHUNK) != NULL)
+			first = range_chunk(pool, first->base - CHUNK);
+		(void)range_cut(pool, first, (base - first->base) / CHUNK, count);
 	}
 	lock_drop(&pool->lock);
 	return have == count;
 }
 
 void pool_give(struct pool *pool, struct chunk *first, size_t count) {
+	if (pool->is_private) {
+		private_give(pool, first, count);
+		return;
+	}
 	lock_take(&pool->lock);
 	enter_chunks(pool, first, count);
 	lock_drop(&pool->lock);
@@ -283,7 +343,35 @@ static struct chunk *take_oldest_unclean(struct pool *pool, size_t most, size_t 
 	while (start > 0 && end - start < most && is_unclean(next_chunk(first, start - 1)))
 		start--;
 	*count = end - start;
-	return cut_range(pool, first, start, end - start);
+	return range_cut(pool, first, start, end - start);
+}
+
+/* Gives address space back too. Where that leaves too many holes, or the system refuses, only the pages go. */
+static bool unmap_chunks(struct pool *pool, struct chunk *first, size_t count, size_t pages)
+	REQUIRES(pool->lock) {
+	uintptr_t base = first->base;
+	if (hook_retains() || pool->holes >= os.max_maps / 8 || os_dss_owns((void *)base))
+		return false;
+	size_t moved = 0;
+	for (size_t i = 0; i < count; i++)
+		moved += next_chunk(first, i)->moved;
+	struct list records;
+	lock_drop(&pool->lock);
+	range_hide(first, count, &records);
+	bool done = os_unmap((void *)base, count * CHUNK) == 0;
+	if (done)
+		range_forget(pool, &records);
+	else
+		range_show(&records);
+	lock_take(&pool->lock);
+	if (!done)
+		return false;
+	pool->moved -= moved;
+	pool->holes++;
+	pool->hint = size_min(pool->hint, base);
+	pool->purged += pages;
+	pool->purges++;
+	return true;
 }
 
 /* Gives the memory of adjacent chunks back. Where the kernel moved pages, with a fresh mapping, so that mappings
@@ -296,13 +384,14 @@ static bool purge_chunks(struct chunk *first, size_t count, size_t *unmoved) {
 	*unmoved = moved > 0 && os_refresh(addr, count * CHUNK) == 0 ? moved : 0;
 	if (*unmoved == 0 && os_purge(addr, count * CHUNK) != 0)
 		return false;
+	if (*unmoved > 0)
+		hook_advise(first->base, count * CHUNK);
 	map_forget_spans(first->base, count);
 	for (size_t i = 0; i < count; i++) {
 		struct chunk *chunk = next_chunk(first, i);
 		if (*unmoved > 0)
 			chunk->moved = false;
-		memset(chunk->count, 0, sizeof chunk->count);
-		memset(chunk->unclean, 0, sizeof chunk->unclean);
+		chunk_set_clean(chunk);
 	}
 	return true;
 }
@@ -318,6 +407,8 @@ static void purge_to(struct pool *pool, size_t limit) REQUIRES(pool->lock) {
 		if (first == NULL)
 			return;
 		size_t taken = unclean - pool->pages[PAGE_DIRTY] - pool->pages[PAGE_MUZZY], unmoved;
+		if (unmap_chunks(pool, first, count, taken))
+			continue;
 		lock_drop(&pool->lock);
 		bool done = purge_chunks(first, count, &unmoved);
 		lock_take(&pool->lock);
@@ -335,7 +426,11 @@ void pool_decay(struct pool *pool, uint64_t now, bool all) {
 	size_t unclean = pool->pages[PAGE_DIRTY] + pool->pages[PAGE_MUZZY];
 	size_t limit = all ? 0 : decay_limit(&pool->decay, now, unclean);
 	if (limit < unclean) {
-		purge_to(pool, limit);
+		pool->passes++;
+		if (pool->is_private)
+			private_purge(pool, limit);
+		else
+			purge_to(pool, limit);
 		decay_note_left(&pool->decay, pool->pages[PAGE_DIRTY] + pool->pages[PAGE_MUZZY]);
 	}
 	lock_drop(&pool->lock);
@@ -359,13 +454,17 @@ bool pool_allow_move(struct pool *pool, size_t count) {
 }
 
 void pool_init(struct pool *pool, uintptr_t hint, int64_t dirty_ms, uint64_t now) NO_LOCK_ANALYSIS {
-	memset(pool, 0, sizeof *pool);
-	lock_init(&pool->lock, RANK_POOL);
+	if (load_relaxed(&pool->lock.registered) == 0) /* a record that is reused has its lock */
+		lock_init(&pool->lock, RANK_POOL);
+	memset(&pool->clean, 0, sizeof *pool - offsetof(struct pool, clean));
 	for (unsigned i = 0; i < POOL_BUCKETS; i++) {
 		list_init(&pool->clean.bucket[i]);
 		list_init(&pool->unclean.bucket[i]);
 	}
 	pool->hint = hint;
+	list_init(&pool->odd);
+	store_relaxed(&pool->dss, (uint8_t)page_default_dss());
+	store_relaxed(&pool->grow_limit, PAGE_GROW_LIMIT_DEFAULT);
 	decay_init(&pool->decay, dirty_ms, now, (uintptr_t)pool ^ now);
 }
 
@@ -382,8 +481,13 @@ size_t pool_mapped(const struct pool *pool) {
 struct pool_stats pool_read_stats(struct pool *pool) {
 	lock_take(&pool->lock);
 	struct pool_stats stats = {
-		.mapped = load_relaxed(&pool->mapped) * CHUNK,
-		.pooled = pool->chunks * CHUNK,
+		.mapped = load_relaxed(&pool->mapped) * CHUNK + (pool->odd_pages + pool->odd_used) * PAGE,
+		.pooled = pool->chunks * CHUNK + pool->odd_pages * PAGE,
+		.dirty_pages = pool->pages[PAGE_DIRTY],
+		.muzzy_pages = pool->pages[PAGE_MUZZY],
+		.pinned = pool->pinned * PAGE,
+		.abandoned = load_relaxed(&pool->abandoned),
+		.passes = pool->passes,
 		.dirty = (pool->pages[PAGE_DIRTY] + pool->pages[PAGE_MUZZY]) * PAGE,
 		.purged = pool->purged,
 		.purges = pool->purges,
@@ -419,6 +523,7 @@ void pool_audit(struct pool *pool) {
 	audit_set(&pool->clean, &chunks, pages);
 	audit_set(&pool->unclean, &chunks, pages);
 	must(chunks == pool->chunks, pool);
+	pages[PAGE_DIRTY] += pool->odd_dirty;
 	for (int s = 0; s < PAGE_STATES; s++)
 		must(pages[s] == pool->pages[s], pool);
 	lock_drop(&pool->lock);

@@ -13,7 +13,7 @@
  *
  * A private pool asks its hooks for everything. To them a range is one object: what touches joins only when `merge`
  * agrees, a part is taken only when `split` agrees (chunk->joined remembers), and no lock is held meanwhile: the range
- * is taken out whole, and the rest put back. See ranges.c.
+ * is taken out whole, and the rest put back. See private.c.
  *
  *   pages[s] = sum of count[s] of pooled chunks;   mapped = chunks made so far
  *
@@ -34,6 +34,7 @@ struct pool_set {
 };
 
 struct pool {
+	void *idle; /* base.c's, while the record is unused: the lock stays in its registry */
 	struct lock lock;
 	struct pool_set clean, unclean; /* all fields: [lock] */
 	struct decay decay;
@@ -41,7 +42,9 @@ struct pool {
 	size_t chunks;          /* pooled now */
 	_Atomic(size_t) mapped; /* chunks that exist                                    [atomic] */
 	size_t purged;          /* pages given back so far */
-	size_t purges;          /* system calls for that */
+	size_t purges;          /* calls for that */
+	size_t passes;          /* times that was begun */
+	size_t pinned;          /* pages of pooled chunks and odd ranges that are pinned */
 	size_t moved;           /* chunks with `moved` set: each may cost two mappings */
 	size_t holes;           /* unmapped ranges: each may cost a mapping */
 	uintptr_t hint;         /* where the next mapping is asked for */
@@ -54,9 +57,9 @@ struct pool {
 	struct list odd;                 /* free odd ranges of a chunk and more */
 	size_t odd_pages;                /* pages of those */
 	size_t odd_dirty;                /* pages of those that are not purged yet */
-	size_t refused;                  /* chunks that are free, but that their source let nobody cut */
+	size_t odd_used;                 /* pages of odd ranges that are taken */
+	_Atomic(bool) foreign;           /* it had other hooks than the default ones          [atomic] */
 	_Atomic(size_t) abandoned;       /* bytes whose source took them back in no way   [atomic] */
-	struct pool *next_idle;          /* list of destroyed ones                [ranges.c] */
 };
 
 /* `hint` is where the first chunks are asked for (0: anywhere), dirty_ms as for decay_init. */
@@ -77,8 +80,9 @@ struct pool *pool_make(const struct pool_source *source);
 struct chunk *pool_take(struct pool *pool, size_t count, size_t align);
 /* Takes exactly the chunks [base, base + count * CHUNK); false when they are not all free, nor can be mapped. */
 bool pool_take_at(struct pool *pool, uintptr_t base, size_t count);
-/* Private pools: taken chunks become two ranges, the first of `at` chunks. False: their source declined. */
-bool pool_split(struct pool *pool, struct chunk *first, size_t count, size_t at);
+/* Lets the chunks behind the first `at` of a huge block, which begins with `first`, have another fate than those. False:
+ * their source declined. */
+bool pool_split(struct pool *pool, struct chunk *first, size_t at);
 /* Gives back `count` adjacent chunks all of whose pages are free. */
 void pool_give(struct pool *pool, struct chunk *first, size_t count);
 
@@ -95,14 +99,30 @@ size_t pool_mapped(const struct pool *pool);
 /* Private pools: takes / gives back an odd range. */
 struct chunk *pool_take_odd(struct pool *pool, size_t pages, size_t align);
 void pool_give_odd(struct pool *pool, struct chunk *chunk);
+/* Hands a free odd range to dalloc; false: declined / and to destroy then: it is gone. */
+bool pool_return_odd(struct pool *pool, struct chunk *chunk);
+void pool_end_odd(struct pool *pool, struct chunk *chunk);
+
+/* Has part of a range that is not in use purged: the state it is in then. Lazily: that is enough if it can be had. */
+enum page_state pool_purge_part(struct pool *pool, const struct hook_part *part, bool lazily);
+
+/* Exchanges the hooks of a private pool; returns those before. */
+extent_hooks_t *pool_set_hooks(struct pool *pool, extent_hooks_t *hooks);
+
+/* The end of a private pool all of whose chunks are pooled: they go to `heir` when nobody but us made them, else to
+ * dalloc and destroy. */
+void pool_end(struct pool *pool, struct pool *heir);
 
 /* Counts `count` chunks out that have a fresh mapping again. */
 void pool_note_fresh(struct pool *pool, size_t count);
 
 struct pool_stats {
-	size_t mapped, pooled; /* bytes */
-	size_t dirty;          /* bytes */
-	size_t purged, purges; /* pages, calls */
+	size_t mapped, pooled; /* bytes; odd ranges included */
+	size_t dirty;          /* bytes, muzzy ones included */
+	size_t dirty_pages, muzzy_pages;
+	size_t pinned;                 /* bytes that are never purged */
+	size_t abandoned;              /* bytes that a source took back in no way */
+	size_t purged, purges, passes; /* pages, calls, times begun */
 };
 struct pool_stats pool_read_stats(struct pool *pool);
 

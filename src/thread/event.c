@@ -12,6 +12,10 @@ void event_resume(void *was) {
 		event_hooks.resume(was);
 }
 
+bool event_suspended(void) {
+	return event_hooks.suspended != NULL && event_hooks.suspended();
+}
+
 void event_misuse(enum misuse what, const char *call, const void *pointer) {
 	if (event_hooks.misuse == NULL)
 		__builtin_trap();

@@ -21,6 +21,7 @@ struct event_hooks {
 	 * cache. resume gets what suspend returned. */
 	void *(*suspend)(void);
 	void (*resume)(void *was);
+	bool (*suspended)(void);
 	/* The process has allocated another stats_interval bytes. Called with no lock held, the thread suspended. */
 	void (*interval)(void);
 };
@@ -28,6 +29,8 @@ extern struct event_hooks event_hooks; /* [const after start] */
 
 void *event_suspend(void);
 void event_resume(void *was);
+/* Is the thread between the two? */
+bool event_suspended(void);
 
 void event_misuse(enum misuse what, const char *call, const void *pointer);
 

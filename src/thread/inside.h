@@ -13,6 +13,7 @@ void word_set(struct cache *cache);
 /* For event_hooks: the thread does without its cache until word_resume. */
 void *word_suspend(void);
 void word_resume(void *was);
+bool word_suspended(void);
 
 /* Asks to be called when threads end. False: not possible. */
 bool thread_prepare_end(void);

@@ -69,20 +69,63 @@ static void prepare_records(void) {
 	base_start(ways[opt.metadata_thp]);
 }
 
+/* Arenas that go by CPU, or by core, where CPUs i and i + half of them are one; 0: they do not. */
+static unsigned arenas_by_cpu(void) {
+	if (opt.percpu_arena == PERCPU_ARENA_DISABLED)
+		return 0;
+	if (opt.percpu_arena == PERCPU_ARENA_PERCPU)
+		return os.cpus;
+	if (os.cpus % 2 != 0) {
+		guard_message("<ashlar>: invalid configuration -- per physical CPU arena with odd number (%u) of CPUs "
+		              "(no hyper threading?).\n",
+		              os.cpus);
+		if (opt_now(abort))
+			os_abort();
+	}
+	return (os.cpus + 1) / 2;
+}
+
+static void prepare_sizes(struct arena_settings *settings) {
+	unsigned number;
+	size_set_large_classes(!opt.disable_large_size_classes);
+	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++) {
+		if (option_range(&opt.slab_sizes, class, &number))
+			size_set_slab(class, number);
+		if (option_range(&opt.bin_shards, class, &number))
+			settings->shards[class] = (uint8_t)number;
+	}
+}
+
+static void prepare_arenas(bool fast) {
+	struct arena_settings settings = {
+		.by_cpu = arenas_by_cpu(),
+		.decay_ms = {[PAGE_DIRTY] = opt.dirty_decay_ms, [PAGE_MUZZY] = opt.muzzy_decay_ms},
+		.oversize = opt.oversize_threshold,
+		.hint = fast ? map_open_home() : 0,
+	};
+	if (settings.by_cpu >= ARENA_LIMIT) {
+		guard_message("<ashlar>: narenas w/ percpuarena beyond limit (%u)\n", ARENA_LIMIT);
+		if (opt_now(abort))
+			os_abort();
+		settings.by_cpu = 0;
+	}
+	opt.narenas = (unsigned)size_max(opt.narenas, settings.by_cpu);
+	settings.limit = opt.narenas;
+	prepare_sizes(&settings);
+	arena_prepare(&settings);
+}
+
 /* The part of the start that cannot fail. */
 static void prepare(bool fast) {
 	os_start();
 	guard_start();
 	event_hooks.suspend = word_suspend;
 	event_hooks.resume = word_resume;
+	event_hooks.suspended = word_suspended;
 	options_start();
 	check_purge();
 	prepare_records();
-	arena_prepare(&(struct arena_settings){
-		.limit = opt.narenas,
-		.decay_ms = {[PAGE_DIRTY] = opt.dirty_decay_ms, [PAGE_MUZZY] = opt.muzzy_decay_ms},
-		.hint = fast ? map_open_home() : 0,
-	});
+	prepare_arenas(fast);
 	start_caches();
 	watch_start();
 	tick_start();

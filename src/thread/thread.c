@@ -41,14 +41,22 @@ struct cache *word_cache(void) {
 }
 
 /* A thread that has no cache is suspended already, one that never had one gets it afterwards. */
+static _Thread_local unsigned suspensions;
+
 void *word_suspend(void) {
 	struct cache *was = word_get();
+	suspensions++;
 	word_set(&thread_none);
 	return was;
 }
 
 void word_resume(void *was) {
+	suspensions--;
 	word_set(was);
+}
+
+bool word_suspended(void) {
+	return suspensions != 0;
 }
 
 static void enlist(struct cache *cache) {

@@ -99,6 +99,10 @@ size_t thread_trim(void);
  * through here: it holds PURGE, so that fork never finds pages in transit. */
 void thread_purge(struct arena *arena, bool all);
 
+/* arena_reset and arena_destroy, which must not meet a purge. No cache holds blocks of the arena. */
+int thread_reset_arena(struct arena *arena);
+int thread_destroy_arena(struct arena *arena);
+
 /* Number of threads that have a cache, and the bytes in all caches and in transit (a snapshot). */
 unsigned thread_count(void);
 size_t thread_cached_bytes(void);

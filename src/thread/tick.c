@@ -47,6 +47,23 @@ void tick_start(void) {
 	store_relaxed(&asked_for, opt.background_thread);
 }
 
+/* A function of the program that a purge calls may allocate, and so come here again: it finds the work being done. */
+static _Atomic(uint32_t) purger; /* [atomic; written under purge_lock] id of the thread that purges, or 0 */
+
+static bool is_purging(void) {
+	uint32_t id = load_relaxed(&purger);
+	return id != 0 && id == os_thread_id();
+}
+
+static void purge_begin(void) REQUIRES(purge_lock) {
+	store_relaxed(&purger, os_thread_id());
+}
+
+static void purge_end(void) RELEASES(purge_lock) {
+	store_relaxed(&purger, 0);
+	lock_drop(&purge_lock);
+}
+
 /* Does what is due at `now`. The caller holds purge_lock. */
 static void purge(uint64_t now) REQUIRES(purge_lock) {
 	store_relaxed(&next_purge, now + step);
@@ -60,14 +77,37 @@ static void purge(uint64_t now) REQUIRES(purge_lock) {
 
 void thread_purge(struct arena *arena, bool all) {
 	uint64_t now = os_now();
+	if (is_purging())
+		return;
 	lock_take(&purge_lock);
-	if (arena == NULL) {
+	purge_begin();
+	if (arena == NULL)
 		arena_decay_all(now, all);
-	} else {
-		page_decay(&arena->pages, now, all);
-		pool_decay(arena_pool(), now, all);
-	}
-	lock_drop(&purge_lock);
+	else
+		arena_decay(arena, now, all);
+	purge_end();
+}
+
+/* Not inside a purge of this thread's: a function of the program may try. */
+static int end_blocks(struct arena *arena, int (*end)(struct arena *)) {
+	if (is_purging())
+		return EFAULT;
+	lock_take(&purge_lock);
+	purge_begin();
+	int error = end(arena);
+	purge_end();
+	return error;
+}
+
+int thread_reset_arena(struct arena *arena) {
+	int error = end_blocks(arena, arena_reset);
+	if (error == 0 && page_purges_at_once())
+		thread_purge(arena, false);
+	return error;
+}
+
+int thread_destroy_arena(struct arena *arena) {
+	return end_blocks(arena, arena_destroy);
 }
 
 /* Moves wake_word on unless somebody else did. */
@@ -86,8 +126,9 @@ static void look_at_clock(uint64_t now) {
 			return;
 	}
 	if (lock_try(&purge_lock)) {
+		purge_begin();
 		purge(now);
-		lock_drop(&purge_lock);
+		purge_end();
 	}
 }
 
@@ -119,8 +160,9 @@ static void help(void *argument) {
 	word_set(&thread_none);
 	for (unsigned quiet = 0; helper_stays(); quiet++) {
 		lock_take(&purge_lock);
+		purge_begin();
 		purge(os_now_coarse());
-		lock_drop(&purge_lock);
+		purge_end();
 		add_relaxed(&runs, 1);
 		if (arena_count_unused() > 0)
 			quiet = 0;
@@ -136,7 +178,9 @@ static int start_helper(void) {
 	if (!cas_acq_rel(&helper, &expected, HELPER_RUNS))
 		return 0;
 	store_relaxed(&wake_word, WAKE_AWAKE);
+	void *was = word_suspend(); /* what this allocates is not the program's */
 	int error = os_thread_start(help, NULL, "ashlar");
+	word_resume(was);
 	if (error != 0) {
 		store_relaxed(&next_start, os_now_coarse() + RETRY);
 		store_release(&helper, HELPER_NONE);
@@ -219,6 +263,8 @@ void thread_tick_malloc(struct cache *cache, size_t size) {
 		watch_attend(cache);
 	if (likely(!is_time(cache, size)))
 		return;
+	if (cache == NULL && is_purging())
+		return;
 	expect(lock_none_held()); /* the helper's creation allocates */
 	uint64_t now = os_now_coarse();
 	thread_bury_others();
@@ -232,7 +278,7 @@ void thread_tick_free(struct cache *cache, size_t size) {
 		watch_attend(cache);
 	if (unlikely(page_purges_at_once()))
 		thread_purge(NULL, false);
-	if (likely(!is_time(cache, size)))
+	if (likely(!is_time(cache, size)) || (cache == NULL && is_purging()))
 		return;
 	look_at_clock(os_now_coarse());
 }

@@ -36,8 +36,9 @@ static struct fake {
 	uint64_t now;
 	size_t maps, unmaps, purges, lazies, refreshes, moves; /* calls so far */
 	size_t mapped;                                         /* made-up pages mapped now */
-	size_t purged;  /* pages in purging calls so far, all three kinds */
-	uintptr_t next; /* where a mapping without a usable hint goes */
+	size_t purged;                /* pages in purging calls so far, all three kinds */
+	uintptr_t dss_first, dss_end; /* the data segment ends there; 0: there is none */
+	uintptr_t next;               /* where a mapping without a usable hint goes */
 	uint8_t page[FAKE_PAGES];
 	uint32_t owner[FAKE_PAGES]; /* the test's: number of the block, 0 none */
 } fake = {.next = FAKE_BASE};
@@ -217,6 +218,21 @@ int os_move(void *to, void *from, size_t size) {
 		fake.page[source + i] = FAKE_MAPPED | FAKE_MOVED;
 	}
 	return 0;
+}
+
+/* The break is somewhere inside the window; it moves when the test says so. */
+int os_dss_take(size_t size, size_t align, void **out) {
+	uintptr_t at = round_up(fake.dss_end, align);
+	if (fake.dss_end == 0 || !fake_is_free(at, size))
+		return ENOMEM;
+	fake_map_pages(at, size);
+	fake.dss_end = at + size;
+	*out = (void *)at;
+	return 0;
+}
+
+bool os_dss_owns(const void *addr) {
+	return (uintptr_t)addr >= fake.dss_first && (uintptr_t)addr < fake.dss_end;
 }
 
 int os_huge_pages(void *addr, size_t size, bool wanted) {

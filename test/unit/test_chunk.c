@@ -18,7 +18,7 @@ static struct chunk chunk;
 static char page[CHUNK_PAGES];
 
 static void reset(void) {
-	chunk_init(&chunk, FAKE_BASE);
+	chunk_init(&chunk, NULL, FAKE_BASE);
 	memset(page, CLEAN, sizeof page);
 }
 

@@ -203,7 +203,7 @@ static void step_move(struct block *to, struct block *from) {
 	size_t chunks = size_min(to->pages, from->pages) / CHUNK_PAGES;
 	bool was_zero = chunks > 0 && fake_reads_zero(from->base, chunks * CHUNK_PAGES);
 	fake.fail_move = random_below(&seed, 4) == 0;
-	bool done = page_move(&arena[to->arena], to->span, from->span, chunks * CHUNK);
+	bool done = page_move(to->span, from->span, chunks * CHUNK);
 	assert_int_equal(done, chunks > 0 && !fake.fail_move);
 	if (done) {
 		assert_true(fake_reads_zero(from->base, chunks * CHUNK_PAGES));
