@@ -15,6 +15,8 @@
 #include "ctl/ctl.h"
 #include "thread/inside.h"
 
+#include <errno.h>
+
 #define TICK_EVERY   16
 #define TICK_SIZE    (256 * KIB) /* blocks from here on are worth a look each time */
 #define MS           ((uint64_t)1000000)

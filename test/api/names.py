@@ -206,8 +206,8 @@ def check_moved_by(row):
     """The test that is said to see the value change exists and mentions the name, or what follows its last index."""
     if row.moved_by == "-":
         return
-    files = [f for f in (HERE.parent).glob(row.moved_by + ".*") if f.suffix in (".c", ".cpp", ".py", ".sh", ".h")]
-    tail = re.sub(r".*<\w+>\.", "", row.name)
+    files = [f for f in (HERE.parent).glob(row.moved_by + ".*") if f.suffix in (".c", ".cpp", ".py", ".sh", ".tsv")]
+    tail = re.sub(r".*<\w+>\.", "", row.name).removeprefix("opt.")
     parts = tail.split(".")
     wanted = [tail] if len(parts) < 3 else [tail, ".".join(parts[-2:]), parts[-1]]
     if not any(w in f.read_text() for f in files for w in wanted):
