@@ -8,7 +8,7 @@
 static bool move_to(int cpu) {
 	cpu_set_t set;
 	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
+	CPU_SET((size_t)cpu, &set);
 	if (sched_setaffinity(0, sizeof set, &set) != 0)
 		return false;
 	free(malloc(100000)); /* a visit to the full lane */
