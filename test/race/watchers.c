@@ -128,6 +128,9 @@ int main(void) {
 			free(caches[i].held[j]);
 		CHECK(SUT(mallctl)("tcache.destroy", NULL, NULL, &caches[i].id, sizeof caches[i].id) == 0);
 	}
-	CHECK(atomic_load(&events) > 0);
+	register_hook(note, 1000);
+	for (int i = 0; i < 100; i++)
+		free(malloc(1000));
+	CHECK(atomic_load(&events) >= 90);
 	return 0;
 }

@@ -1,0 +1,209 @@
+/* Limits of caches on made-up memory: what a bin may hold, by rule and by number, and that it never holds more. */
+// ctest-timeout: 60
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fake_os.h"
+#include "cache/cache.h"
+
+#define BLOCKS 20000
+
+static struct arena *arena;
+static struct cache cache;
+static void *block[BLOCKS];
+
+static struct cache_settings settings(void) {
+	return (struct cache_settings){.enabled = true, .max_class = CLASS_LAST, .budget = 64 * MIB};
+}
+
+static void begin(const struct cache_settings *wanted) {
+	cache_start(wanted);
+	cache_init(&cache, arena, true);
+}
+
+static unsigned held(unsigned class) {
+	return (unsigned)(cache.depth[class].top - cache.bin[class].head);
+}
+
+/* Takes many and gives them back, in turn; returns the most the bin ever held. */
+static unsigned most_held(unsigned class, unsigned count) {
+	unsigned most = 0;
+	for (unsigned round = 0; round < 40; round++) {
+		for (unsigned i = 0; i < count; i++)
+			assert_non_null(block[i] = cache_take(&cache, class, arena));
+		for (unsigned i = 0; i < count; i++) {
+			cache_give(&cache, class, block[i]);
+			if (cache.depth[class].top != NULL && held(class) > most)
+				most = held(class);
+		}
+		cache_audit(&cache);
+	}
+	return most;
+}
+
+static void end(void) {
+	cache_flush(&cache, true);
+	for (unsigned class = 1; class <= CLASS_LAST; class ++)
+		assert_null(cache.depth[class].top);
+	assert_int_equal(cache.capacity, 0);
+	assert_int_equal(cache_bytes(&cache), 0);
+	cache_audit(&cache);
+}
+
+static unsigned by_rule(struct cache_rule rule, unsigned class) {
+	struct cache_settings wanted = settings();
+	rule.set = true;
+	wanted.rule = rule;
+	begin(&wanted);
+	return cache_most(&cache, class);
+}
+
+static void rule_of_slots(void **state) {
+	(void)state;
+	const struct cache_rule usual = {.lg_slabs = 1, .least = 20, .most = 200, .large = 20};
+	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++) {
+		size_t twice = 2u * class_info[class].regions;
+		assert_int_equal(by_rule(usual, class), size_max(20, size_min(twice, 200)));
+	}
+	assert_int_equal(by_rule(usual, CLASS_LAST), 20);
+	assert_int_equal(
+		by_rule((struct cache_rule){.lg_slabs = -16, .least = 7, .most = 200, .large = 3}, 1), 8);
+	assert_int_equal(by_rule((struct cache_rule){.lg_slabs = 16, .least = 1, .most = 99, .large = 3}, 1),
+	                 98);
+	assert_int_equal(by_rule((struct cache_rule){.lg_slabs = 0, .least = 100, .most = 10, .large = 3}, 1),
+	                 10);
+	assert_int_equal(by_rule((struct cache_rule){.lg_slabs = 0, .least = 1, .most = 1, .large = 1}, 1),
+	                 2);
+	assert_int_equal(
+		by_rule((struct cache_rule){.lg_slabs = 0, .least = 1, .most = 8, .large = 3}, CLASS_LAST),
+		3);
+}
+
+static void never_more_than_most(void **state) {
+	(void)state;
+	static const unsigned bounds[] = {0, 1, 2, 3, 64, 1000, 8191, 65535};
+	for (size_t i = 0; i < COUNT_OF(bounds); i++) {
+		struct cache_settings wanted = settings();
+		begin(&wanted);
+		uint16_t most[CLASS_COUNT];
+		for (unsigned class = 0; class < CLASS_COUNT; class ++)
+			most[class] = (uint16_t)bounds[i];
+		cache_set_most(&cache, most);
+		unsigned bound = (unsigned)size_min(bounds[i], 8191);
+		assert_int_equal(cache_most(&cache, 5), bound);
+		unsigned peak = most_held(5, bound + bound / 2 + 8);
+		assert_true(peak <= bound);
+		assert_true(peak >= size_min(bound, 60)); /* and it makes use of what it may */
+		end();
+	}
+}
+
+static void classes_above_the_largest_pass(void **state) {
+	(void)state;
+	struct cache_settings wanted = settings();
+	wanted.max_class = 7;
+	begin(&wanted);
+	assert_true(most_held(7, 100) > 0);
+	assert_int_equal(most_held(8, 100), 0);
+	cache_set_max(&cache, 8);
+	assert_true(most_held(8, 100) > 0);
+	cache_enable(&cache, false);
+	assert_int_equal(cache_bytes(&cache), 0);
+	assert_int_equal(most_held(7, 100), 0);
+	assert_false(cache_enabled(&cache));
+	cache_enable(&cache, true);
+	assert_true(most_held(8, 100) > 0);
+	assert_int_equal(cache_most(&cache, 9), 0);
+	end();
+}
+
+/* Frees into a full bin until it flushes; returns what is left of it. */
+static unsigned left_after_flush(unsigned class) {
+	(void)most_held(class, 5000);
+	for (unsigned i = 0; i < 5000; i++)
+		assert_non_null(block[i] = cache_take(&cache, class, arena));
+	unsigned before = 0, i = 0, left = 0;
+	for (; i < 5000; i++) {
+		before = held(class);
+		cache_give(&cache, class, block[i]);
+		if (held(class) <= before && before > 0) {
+			left = held(class) - 1;
+			break;
+		}
+	}
+	for (i++; i < 5000; i++)
+		cache_give(&cache, class, block[i]);
+	return before - left;
+}
+
+static void flushes_are_bounded(void **state) {
+	(void)state;
+	for (unsigned lg = 1; lg <= 4; lg++) {
+		struct cache_settings wanted = settings();
+		wanted.lg_flush_small = lg;
+		wanted.rule = (struct cache_rule){.set = true, .least = 64, .most = 64, .large = 64};
+		begin(&wanted);
+		unsigned flushed = left_after_flush(5);
+		assert_true(flushed >= 1 && flushed <= 64u >> lg);
+		end();
+	}
+}
+
+/* Bytes allocated and freed follow from what is there, whatever was flushed, closed or tied elsewhere meanwhile. */
+static void counts(void **state) {
+	(void)state;
+	uint64_t random = test_seed(), allocated = 0, freed = 0;
+	struct cache_settings wanted = settings();
+	begin(&wanted);
+	unsigned live[CLASS_COUNT] = {0};
+	static void *mine[CLASS_COUNT][64];
+	for (unsigned step = 0; step < 200000; step++) {
+		unsigned class = 1 + (unsigned)test_below(&random, CLASS_LAST);
+		if (live[class] < 64 && test_below(&random, 2) == 0) {
+			assert_non_null(mine[class][live[class]++] = cache_take(&cache, class, arena));
+			allocated += class_info[class].bytes;
+		} else if (live[class] > 0) {
+			cache_give(&cache, class, mine[class][--live[class]]);
+			freed += class_info[class].bytes;
+		}
+		if (step % 1000 == 0)
+			cache_flush(&cache, step % 2000 == 0);
+		if (step % 1700 == 0)
+			cache_enable(&cache, !cache_enabled(&cache));
+		if (step % 900 == 0)
+			cache_move(&cache, arena_make((unsigned)test_below(&random, 2)),
+			           test_below(&random, 2) == 0);
+		assert_int_equal(cache_allocated(&cache), allocated);
+		assert_int_equal(cache_freed(&cache), freed);
+	}
+	for (unsigned class = 1; class <= CLASS_LAST; class ++)
+		while (live[class] > 0)
+			cache_give(&cache, class, mine[class][--live[class]]);
+	end();
+	arena_audit_all();
+}
+
+static int start(void **state) {
+	(void)state;
+	const struct arena_settings made_up = {
+		.limit = 2, .decay_ms = {10000, 0}, .hint = FAKE_BASE + 3 * GIB / 2};
+	arena_prepare(&made_up);
+	arena = arena_make(0);
+	return arena != NULL ? 0 : -1;
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rule_of_slots),
+		cmocka_unit_test(never_more_than_most),
+		cmocka_unit_test(flushes_are_bounded),
+		cmocka_unit_test(classes_above_the_largest_pass),
+		cmocka_unit_test(counts),
+	};
+	return cmocka_run_group_tests(tests, start, NULL);
+}
