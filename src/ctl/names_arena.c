@@ -50,9 +50,7 @@ static int end_blocks(size_t index, int (*end)(struct arena *)) {
 	struct arena *arena = arena_of(index);
 	if (arena == NULL || !arena_is_manual(arena))
 		return EFAULT;
-	struct cache *cache = thread_enter();
-	if (cache != NULL)
-		cache_flush(cache, false);
+	thread_flush_explicit(arena);
 	return end(arena);
 }
 
@@ -183,7 +181,8 @@ CALLER(arena_name) {
 		return EINVAL;
 	if (arena == NULL)
 		return EFAULT;
-	if ((ctl_reads(call) && *call->old_size != sizeof to) || (call->new != NULL && call->new_size != sizeof name))
+	if ((ctl_reads(call) && *call->old_size != sizeof to) ||
+	    (call->new != NULL && call->new_size != sizeof name))
 		return EINVAL;
 	if (ctl_reads(call)) {
 		memcpy(&to, call->old, sizeof to);
