@@ -5,6 +5,7 @@
 #   make check      everything CI checks (STEPS="..." for some of it; tools/check --list names them)
 #   make bench      compares with other allocators; ARGS="..." for bench/run
 #   make install    PREFIX=/usr/local DESTDIR=
+#   make man        the manual pages in build/release/man/
 #   make clean
 #
 # For developers: make debug, test, tidy, format, coverage.
@@ -13,7 +14,7 @@ PREFIX ?= /usr/local
 STEPS ?=
 ARGS ?=
 
-.PHONY: all demo check bench install clean debug test tidy format coverage
+.PHONY: all demo check bench install man clean debug test tidy format coverage
 MAKEFLAGS += --no-print-directory
 
 all:
@@ -34,6 +35,9 @@ bench:
 
 install: all
 	@cmake --install build/release --prefix "$(PREFIX)"
+
+man: all
+	@tools/build release man
 
 clean:
 	rm -rf build

@@ -159,7 +159,7 @@ ASHLAR_PUBLIC void ASHLAR_NAME(sdallocx)(void *ptr, size_t size, int flags) ASHL
 ASHLAR_PUBLIC size_t ASHLAR_NAME(nallocx)(size_t size, int flags) ASHLAR_QUIET ASHLAR_ATTR((pure));
 
 /* 1 when moving the block to a new one would help against fragmentation: it is small, its slab has room, is not the one
- * that new blocks come from, and is emptier than its size class's other slabs with room on the average. Else 0. Redis
+ * that new blocks come from, and is hardly fuller than its size class's other slabs with room on the average. Else 0. Redis
  * asks this, in the second form when it is built with its own names. */
 ASHLAR_PUBLIC int ASHLAR_NAME(get_defrag_hint)(void *ptr) ASHLAR_QUIET;
 ASHLAR_PUBLIC int ASHLAR_NAME(je_get_defrag_hint)(void *ptr) ASHLAR_QUIET;
@@ -221,7 +221,7 @@ ASHLAR_PUBLIC void ASHLAR_NAME(malloc_stats_print)(void (*write)(void *opaque, c
  *   EPERM   the value cannot be written (or read)
  *   EAGAIN  there is no memory to start with
  *   EFAULT  the change could not be made
- * doc/ctl.md lists the names. [J] */
+ * ashlar(3) lists the names. [J] */
 ASHLAR_PUBLIC int ASHLAR_NAME(mallctl)(const char *name, void *old, size_t *old_size, void *new_value,
                                        size_t new_size) ASHLAR_QUIET;
 
@@ -234,7 +234,7 @@ ASHLAR_PUBLIC int ASHLAR_NAME(mallctlbymib)(const size_t *mib, size_t length, vo
 
 /* Options as `key:value` pairs separated by commas. A program may define these; the first is overridden by
  * /etc/malloc.conf and by the environment variable MALLOC_CONF, the second overrides those. They are read
- * before the program's constructors run: initialise them with a constant. doc/ctl.md has the keys. [J] */
+ * before the program's constructors run: initialise them with a constant. ashlar(3) has the keys. [J] */
 ASHLAR_PUBLIC extern const char *ASHLAR_NAME(malloc_conf);
 ASHLAR_PUBLIC extern const char *ASHLAR_NAME(malloc_conf_2_conf_harder);
 

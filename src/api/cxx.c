@@ -75,10 +75,9 @@ static COLD void report_failure(size_t size) {
 		size < GIB ? ""
 			   : "The size asked for is so large that the heap or a variable may have been "
 			     "overwritten; a build with an address sanitizer would tell.";
-	guard_fail(
-		"<ashlar>: Allocation of size %zu failed. %s opt_now(experimental_infallible_new) is true. "
-		"Aborting.\n",
-		size, hint);
+	guard_fail("<ashlar>: Allocation of size %zu failed. %s opt.experimental_infallible_new is true. "
+	           "Aborting.\n",
+	           size, hint);
 }
 
 /* -- when memory runs out -------------------------------------------------------------------------------- */

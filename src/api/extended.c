@@ -29,8 +29,8 @@ static size_t align_of(unsigned flags) {
 
 /* -- where from ------------------------------------------------------------------------------------------ */
 
-static COLD _Noreturn void refuse(const char *what, unsigned number, const char *call) {
-	guard_message("<ashlar>: invalid %s (%u). Given to %s().\n", what, number, call);
+static COLD _Noreturn void refuse_arena(unsigned index) {
+	guard_message("<ashlar>: invalid arena index (%u).\n", index);
 	os_abort();
 }
 
@@ -43,7 +43,7 @@ static struct cache *cache_named(const struct source *source, unsigned selector)
 }
 
 /* What the flags say. For freeing, give them without their arena. */
-static struct source source_of(unsigned flags, const char *call) {
+static struct source source_of(unsigned flags) {
 	struct source source = full_source();
 	unsigned arena = flags >> ARENA_SHIFT;
 	if (source.arena == NULL)
@@ -54,7 +54,7 @@ static struct source source_of(unsigned flags, const char *call) {
 	source.arena = arena_make(arena - 1);
 	source.named = true;
 	if (source.arena == NULL)
-		refuse("arena index", arena - 1, call);
+		refuse_arena(arena - 1);
 	return source;
 }
 
@@ -62,7 +62,7 @@ static struct source source_of(unsigned flags, const char *call) {
 
 static NOINLINE void *take_flagged(size_t size, unsigned flags) {
 	size_t align = align_of(flags), usable = size_usable_aligned(size, align);
-	struct source source = source_of(flags, "mallocx");
+	struct source source = source_of(flags);
 	void *block = usable == 0 ? NULL : full_take(&source, usable, align);
 	if (block == NULL)
 		return full_fail(ENOMEM, "in mallocx(): out of memory");
@@ -100,7 +100,7 @@ static void clear_growth(void *block, size_t old, size_t usable, unsigned flags)
 
 /* Another block with the contents of this one, which is freed. */
 static void *move(void *ptr, size_t bytes, size_t usable, unsigned flags) {
-	struct source source = source_of(flags, "rallocx");
+	struct source source = source_of(flags);
 	void *block = full_take(&source, usable, align_of(flags));
 	if (block == NULL)
 		return NULL;
@@ -162,7 +162,7 @@ EXPORT size_t sallocx(const void *ptr, int flags) {
 
 static NOINLINE void give_flagged(void *ptr, unsigned flags, const char *call) {
 	int saved = errno;
-	struct source source = source_of(flags & FLAG_TCACHE, call);
+	struct source source = source_of(flags & FLAG_TCACHE);
 	if (ptr != NULL)
 		full_give(&source, ptr, call);
 	errno = saved;
@@ -212,7 +212,7 @@ static size_t take_each(const struct source *source, size_t usable, size_t align
 size_t extended_batch(void **slots, size_t count, size_t size, int flags) {
 	unsigned word = (unsigned)flags;
 	size_t align = align_of(word), usable = size_usable_aligned(size, align), taken;
-	struct source source = source_of(word, "batch_alloc");
+	struct source source = source_of(word);
 	if (usable == 0 || count == 0 || source.arena == NULL)
 		return 0;
 	bool filled = opt.zero || opt.junk != JUNK_FALSE;

@@ -67,14 +67,16 @@ static size_t bin_free_regions(const struct bin *bin, unsigned class) REQUIRES(b
 	return bin->live * class_info[class].regions - (size_t)(bin->filled - bin->flushed);
 }
 
-/* Compares used regions with the average of the slabs that have free ones, without the one filled next. */
+/* Compares used regions with the average of the slabs that have free ones, without the one filled next, and an eighth of
+ * it: among slabs that are nearly alike somebody has to begin. */
 static bool is_sparse(struct bin *bin, const struct span *slab) REQUIRES(bin->lock) {
 	const struct span *filling = bin_fullest(bin);
 	size_t regions = class_info[slab->class].regions;
 	if (slab->free == 0 || slab == filling)
 		return false;
-	size_t others = bin->live - bin->full - 1, free = bin_free_regions(bin, slab->class) - filling->free;
-	return (regions - slab->free) * others <= others * regions - free;
+	size_t others = bin->live - bin->full - 1;
+	size_t free = bin_free_regions(bin, slab->class) - filling->free, used = others * regions - free;
+	return (regions - slab->free) * others <= used + used / 8;
 }
 
 struct block_facts arena_describe(const void *block) {

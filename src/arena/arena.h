@@ -157,7 +157,7 @@ struct block_facts {
 	size_t free, regions;         /* of its slab; a large block: 0, 1 */
 	size_t bytes;                 /* of its slab, or of the large block */
 	size_t bin_free, bin_regions; /* of its bin; a large block: 0 */
-	bool sparse; /* its slab is not the one filled next, and no fuller than the bin's other slabs with free regions are
+	bool sparse; /* its slab is not the one filled next, and hardly fuller than the bin's other slabs with free regions are
 	              * on the average: moving its blocks would empty it */
 };
 struct block_facts arena_describe(const void *block);

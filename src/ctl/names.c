@@ -100,16 +100,19 @@ bool ctl_index_valid(const char *kind, size_t index) {
 union ctl_value ctl_read_option(const void *field) {
 	const struct option *option = option_of(field);
 	union ctl_value value = {0};
+	const _Atomic bool *as_bool = field;
+	const _Atomic unsigned *as_unsigned = field;
+	const _Atomic uint64_t *as_uint64 = field;
 	switch (option->type) {
 	case OPTION_IS_BOOL:
-		value.as_bool = load_relaxed((const _Atomic(bool) *)field);
+		value.as_bool = load_relaxed(as_bool);
 		break;
 	case OPTION_IS_UNSIGNED:
 	case OPTION_IS_RATIO:
-		value.as_unsigned = load_relaxed((const _Atomic(unsigned) *)field);
+		value.as_unsigned = load_relaxed(as_unsigned);
 		break;
 	case OPTION_IS_CHOICE:
-		value.as_text = option->words[load_relaxed((const _Atomic(unsigned) *)field)];
+		value.as_text = option->words[load_relaxed(as_unsigned)];
 		break;
 	case OPTION_IS_LETTERS:
 		value.as_text = ((const struct option_letters *)field)->text;
@@ -120,7 +123,7 @@ union ctl_value ctl_read_option(const void *field) {
 	case OPTION_IS_RANGES:
 		break;
 	default:
-		value.as_uint64 = load_relaxed((const _Atomic(uint64_t) *)field);
+		value.as_uint64 = load_relaxed(as_uint64);
 	}
 	return value;
 }

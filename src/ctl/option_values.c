@@ -79,17 +79,20 @@ static bool parse_ratio(struct piece piece, uint32_t *out) {
 
 /* The fields of LIVE options are read meanwhile. */
 static void store_number(const struct option *option, uint64_t number) {
+	_Atomic bool *as_bool = option->value;
+	_Atomic unsigned *as_unsigned = option->value;
+	_Atomic uint64_t *as_uint64 = option->value;
 	switch (option->type) {
 	case OPTION_IS_BOOL:
-		store_relaxed((_Atomic(bool) *)option->value, number != 0);
+		store_relaxed(as_bool, number != 0);
 		break;
 	case OPTION_IS_UNSIGNED:
 	case OPTION_IS_RATIO:
 	case OPTION_IS_CHOICE: /* an enum */
-		store_relaxed((_Atomic(unsigned) *)option->value, (unsigned)number);
+		store_relaxed(as_unsigned, (unsigned)number);
 		break;
 	default:
-		store_relaxed((_Atomic(uint64_t) *)option->value, number);
+		store_relaxed(as_uint64, number);
 	}
 }
 _Static_assert(sizeof(size_t) == sizeof(uint64_t) && sizeof(enum opt_thp) == sizeof(unsigned),

@@ -37,24 +37,40 @@ static const char *const prof_time_resolution_words[] = {"default", "high", NULL
 #define WORDS_RANGES(name)   NULL
 #define WORDS_CHOICE(name)   name##_words
 
-static const struct option table[] = {
+/* An alias has the effect of its target. */
+enum {
 #define OPTION(name, type, initial, lowest, highest, outside, writable, effect, sentence) \
-	{#name, \
-	 sentence, \
-	 #initial, \
-	 &opt.name, \
-	 OPTION_IS_##type, \
-	 OPTION_##outside, \
-	 OPTION_##writable, \
-	 OPTION_##effect, \
-	 OPTION_PLAIN, \
-	 lowest, \
-	 highest, \
-	 WORDS_##type(name)},
-#define ALIAS(name, kind, target, highest, sentence) \
-	{#name,       sentence,      "",           &opt.target,   OPTION_IS_SIZE, \
-	 OPTION_CLIP, OPTION_SILENT, OPTION_WORKS, OPTION_##kind, 0, \
-	 highest,     NULL},
+	EFFECT_##name = OPTION_##effect,
+#define ALIAS(name, kind, target, highest, sentence)
+#include "ctl/options.def"
+#undef OPTION
+#undef ALIAS
+};
+
+static const struct option table[] = {
+#define OPTION(name_, type_, initial_, lowest_, highest_, outside_, writable_, effect_, sentence_) \
+	{.name = #name_, \
+	 .sentence = (sentence_), \
+	 .initial = #initial_, \
+	 .value = &opt.name_, \
+	 .type = OPTION_IS_##type_, \
+	 .outside = OPTION_##outside_, \
+	 .writable = OPTION_##writable_, \
+	 .effect = OPTION_##effect_, \
+	 .lowest = (lowest_), \
+	 .highest = (highest_), \
+	 .words = WORDS_##type_(name_)},
+#define ALIAS(name_, kind, target, highest_, sentence_) \
+	{.name = #name_, \
+	 .sentence = (sentence_), \
+	 .initial = "", \
+	 .value = &opt.target, \
+	 .type = OPTION_IS_SIZE, \
+	 .outside = OPTION_CLIP, \
+	 .writable = OPTION_SILENT, \
+	 .effect = (enum option_effect)EFFECT_##target, \
+	 .alias = OPTION_##kind, \
+	 .highest = (highest_)},
 #include "ctl/options.def"
 #undef OPTION
 #undef ALIAS

@@ -69,7 +69,7 @@ struct option_ranges {
 #define OPTION_FIELD_LIVE(type)   _Atomic(type)
 
 /* Fields of LIVE options: [atomic], read by opt_now; all others: [const after start]. */
-struct options {
+struct options { /* NOLINT(clang-analyzer-optin.performance.Padding): in the order of the table */
 #define OPTION(name, type, initial, lowest, highest, outside, writable, ...) \
 	OPTION_FIELD_##writable(OPTION_TYPE_##type(name)) name;
 #define ALIAS(name, kind, target, highest, sentence)

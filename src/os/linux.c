@@ -101,7 +101,7 @@ int os_purge(void *addr, size_t size) {
 
 bool os_try_purge(void) {
 	void *page = NULL;
-	if (os_map(NULL, os.page_size, &page) != 0)
+	if (os_map(NULL, os.page_size, &page) != 0 || page == NULL)
 		return true; /* short of memory just now: nothing is known */
 	*(volatile char *)page = 1;
 	os.purge_lies = advise(page, os.page_size, MADV_DONTNEED) == 0 && *(volatile char *)page != 0;

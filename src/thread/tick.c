@@ -10,8 +10,7 @@
  * wake:     AWAKE --the helper goes to sleep for long--> ASLEEP --somebody frees--> AWAKE          any --stop--> LEAVE
  *
  * The helper is started only by malloc's full lane and by mallctl: free is called by the C library while it holds locks that
-XX, so that one thread purges and nobody waits for it. */
-#include <errno.h>
+ * creating a thread needs. Lock: PURGE; the ticks only try it, so that one thread purges and nobody waits for it. */
 #include "os/os.h"
 #include "ctl/ctl.h"
 #include "thread/inside.h"
@@ -179,7 +178,9 @@ static int start_helper(void) {
 	if (!cas_acq_rel(&helper, &expected, HELPER_RUNS))
 		return 0;
 	store_relaxed(&wake_word, WAKE_AWAKE);
+	void *was = word_suspend(); /* what this allocates is not the program's */
 	int error = os_thread_start(help, NULL, "ashlar");
+	word_resume(was);
 	if (error != 0) {
 		store_relaxed(&next_start, os_now_coarse() + RETRY);
 		store_release(&helper, HELPER_NONE);

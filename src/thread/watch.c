@@ -159,24 +159,31 @@ static void follow_cpu(struct cache *cache) {
 	cache_move(cache, arena, true);
 }
 
-COLD void watch_attend(struct cache *cache) {
+static void call_back(struct watch *watch) {
 	int saved = errno;
-	expect(lock_none_held());
-	follow_cpu(cache);
-	struct cache *front = watch_all() ? thread_watch(cache) : cache->front;
-	store_relaxed(&cache->attend, arena_per_cpu() || watch_all() || front != NULL);
-	if (front == NULL)
-		return;
-	note_peak(watch_of(front));
 	void *was = word_suspend();
 	for (unsigned i = 0; i < HOOKS; i++) {
 		thread_event *call = load_acquire(&hooks[i].call);
-		if (call != NULL)
-			call_hook(watch_of(front), i, call);
+		if (call == NULL)
+			break;
+		call_hook(watch, i, call);
 	}
-	tell(watch_of(front));
+	tell(watch);
 	word_resume(was);
 	errno = saved;
+}
+
+NOINLINE void watch_attend(struct cache *cache) {
+	expect(lock_none_held());
+	follow_cpu(cache);
+	bool all = watch_all();
+	struct cache *front = all ? thread_watch(cache) : cache->front;
+	store_relaxed(&cache->attend, all || front != NULL || arena_per_cpu());
+	if (front == NULL)
+		return;
+	note_peak(watch_of(front));
+	if (all)
+		call_back(watch_of(front));
 }
 
 void thread_count_resized(size_t now, size_t before) {

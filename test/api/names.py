@@ -224,17 +224,42 @@ def check_list(rows):
     return names
 
 
-def check_others(listed):
-    """What the library answers beyond the list is said to be Ashlar's; types and access agree with the list."""
-    table = subprocess.run([os.environ["BUILD"] + "/ashlar", "names", "--tsv"], check=True, text=True,
-                           stdout=subprocess.PIPE, env={"PATH": os.environ["PATH"]}).stdout.splitlines()[1:]
-    for line in table:
-        name, _, _, sentence = line.split("\t")
-        known = re.sub(r"<\w+>", "<>", name) in listed or name.removeprefix("opt.") in UNREADABLE
-        if not known and not sentence.startswith("Ashlar"):
-            failures.append(f"{name}: is not in names.tsv, and its sentence does not begin with Ashlar")
-    if len(table) < 40:
-        failures.append(f"ashlar names lists {len(table)} names")
+def ask(what):
+    lines = subprocess.run([os.environ["BUILD"] + "/ashlar", what, "--tsv"], check=True, text=True,
+                           stdout=subprocess.PIPE, env={"PATH": os.environ["PATH"]}).stdout.splitlines()
+    fields = lines[0].split("\t")
+    return [dict(zip(fields, line.split("\t"))) for line in lines[1:]]
+
+
+def check_grouped(names):
+    """The library finds its rows by that: those with a common beginning stand together. If not, nothing else can be
+    asked."""
+    seen = {}
+    for at, name in enumerate(names):
+        parts = name.split(".")
+        for depth in range(1, len(parts) + 1):
+            head = ".".join(parts[:depth])
+            if seen.get(head, at - 1) != at - 1:
+                sys.exit(f"names.def: {name} stands apart from the others with {head}, or is there twice")
+            seen[head] = at
+
+
+def check_others(rows, listed):
+    """What the library answers beyond the list is Ashlar's own: its sentence says so, or it is an option that can be
+    set while the program runs. What is listed has the access of the list."""
+    access = {re.sub(r"<\w+>", "<>", row.name): row.access for row in rows}
+    live = {row["name"] for row in ask("options") if row["set"] == "live"}
+    names = ask("names")
+    for row in names:
+        name = re.sub(r"<\w+>", "<>", row["name"])
+        if name in listed:
+            if row["access"] not in ("**", access[name]):
+                failures.append(f"{row['name']}: its access is {row['access']} and not {access[name]}")
+        elif name.removeprefix("opt.") not in UNREADABLE | live and not row["sentence"].startswith("Ashlar"):
+            failures.append(f"{row['name']}: is not in names.tsv, and its sentence does not begin with Ashlar")
+    check_grouped([row["name"] for row in names])
+    if len(names) < 40:
+        failures.append(f"ashlar names lists {len(names)} names")
 
 
 def main():
@@ -243,7 +268,7 @@ def main():
         sys.exit("names.tsv: its first line is not " + " ".join(FIELDS))
     Row = collections.namedtuple("Row", FIELDS)
     rows = [Row(*line.split("\t")) for line in lines[1:]]
-    check_others(check_list(rows))
+    check_others(rows, check_list(rows))
     for row in rows:
         check_moved_by(row)
         check_name(row)

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <jemalloc/jemalloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -281,6 +282,40 @@ struct alignas(256) wide {
 	~wide() { CHECK(bytes[0] == 3 && bytes[299] == 3); }
 };
 
+char received[512];
+
+void receive(const char *text) {
+	std::strncpy(received, text, sizeof received - 1);
+}
+
+template <typename T> void set(const char *name, T value) {
+	CHECK(mallctl(name, nullptr, nullptr, &value, sizeof value) == 0);
+}
+
+// One report, nothing thrown and no handler asked; what receives the report may let the program go on.
+void infallible() {
+	const std::size_t most = opaque(impossible), align = 4096;
+	std::string wanted = "<ashlar>: Allocation of size " + std::to_string(most) + " failed. ";
+	std::set_new_handler([] { CHECK(false); });
+	set("experimental.hooks.safety_check_abort", receive);
+	set("experimental_infallible_new", true);
+	for (int form = 0; form < 4; form++) {
+		received[0] = 0;
+		void *ptr = form == 0   ? ::operator new(most)
+		            : form == 1 ? ::operator new[](most, std::nothrow)
+		            : form == 2 ? ::operator new (most, std::align_val_t{align})
+		                        : ::operator new (most, std::align_val_t{align}, std::nothrow);
+		CHECK(hide(ptr) == nullptr);
+		CHECK(std::strncmp(received, wanted.c_str(), wanted.size()) == 0);
+		CHECK(std::strstr(received, " opt.experimental_infallible_new is true. Aborting.\n") !=
+		      nullptr);
+	}
+	set("experimental_infallible_new", false);
+	set("experimental.hooks.safety_check_abort", static_cast<void (*)(const char *)>(nullptr));
+	std::set_new_handler(nullptr);
+	CHECK(throws_bad_alloc([=] { return ::operator new(most); }));
+}
+
 void language_and_library() {
 	std::map<std::string, std::vector<int>> table;
 	for (int i = 0; i < 3000; i++)
@@ -316,6 +351,7 @@ int main() {
 	without_handler();
 	handler_loops();
 	handler_makes_room();
+	infallible();
 	language_and_library();
 	return 0;
 }

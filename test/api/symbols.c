@@ -8,9 +8,9 @@ static const char *const names[] = {
 	"malloc", "calloc", "realloc", "reallocarray", "reallocf", "free", "cfree", "free_sized",
 	"free_aligned_sized", "posix_memalign", "aligned_alloc", "memalign", "valloc", "pvalloc",
 	"malloc_usable_size", "malloc_trim", "mallinfo", "mallinfo2", "mallopt", "malloc_info",
-	"malloc_stats", "__libc_malloc", "__libc_calloc", "__libc_realloc", "__libc_free", "__libc_memalign",
-	"__libc_valloc", "__libc_pvalloc", "__libc_free_sized", "__libc_free_aligned_sized",
-	"__posix_memalign",
+	"malloc_stats", "__libc_malloc", "__libc_calloc", "__libc_realloc", "__libc_reallocarray",
+	"__libc_free", "__libc_memalign", "__libc_valloc", "__libc_pvalloc", "__libc_free_sized",
+	"__libc_free_aligned_sized", "__posix_memalign",
 	/* operator new and delete, all forms */
 	"_Znwm", "_Znam", "_ZnwmRKSt9nothrow_t", "_ZnamRKSt9nothrow_t", "_ZnwmSt11align_val_t",
 	"_ZnamSt11align_val_t", "_ZnwmSt11align_val_tRKSt9nothrow_t", "_ZnamSt11align_val_tRKSt9nothrow_t",

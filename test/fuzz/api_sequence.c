@@ -1,5 +1,7 @@
-/* Sequences of calls of malloc's family against a model: contents, zeros, alignment, usable size, and that no
+/* Sequences of calls of malloc's and mallocx's family against a model: contents, zeros, alignment, usable size, and that no
  * two blocks overlap. Now and then a thread of its own frees or resizes blocks. */
+#include <jemalloc/jemalloc.h>
+
 #include "fuzz.h"
 
 #include <pthread.h>
@@ -165,6 +167,120 @@ static void step_realloc(struct input *input, struct block *block) {
 	enter(block, start, model_usable(bytes));
 }
 
+/* -- with flags */
+
+/* An explicit cache for all; made once. */
+static int own_cache(void) {
+	static int flag;
+	unsigned id = 0;
+	size_t size = sizeof id;
+	if (flag == 0) {
+		CHECK(SUT(mallctl)("tcache.create", &id, &size, NULL, 0) == 0);
+		flag = MALLOCX_TCACHE((int)id);
+	}
+	return flag;
+}
+
+static int cache_flag(unsigned which) {
+	return which == 0 ? MALLOCX_TCACHE_NONE : which == 1 ? own_cache() : 0;
+}
+
+static int next_flags(struct input *input) {
+	unsigned word = (unsigned)input_number(input, 2);
+	int flags = cache_flag(word & 3);
+	flags |= (word & 4) != 0 ? MALLOCX_ZERO : 0;
+	flags |= (word & 8) != 0 ? MALLOCX_ARENA(0) : 0;
+	return flags | ((word & 16) != 0 ? MALLOCX_LG_ALIGN((word >> 5) % (MOST_ALIGN + 1)) : 0);
+}
+
+static size_t align_of(int flags) {
+	return (size_t)1 << (flags & 63);
+}
+
+static size_t model_flagged(size_t size, int flags) {
+	return align_of(flags) == 1 ? model_usable(size) : model_aligned(align_of(flags), size);
+}
+
+static void check_zero(const unsigned char *start, size_t from, size_t to, int flags) {
+	if ((flags & MALLOCX_ZERO) != 0 && from < to)
+		CHECK(start[from] == 0 && memcmp(start + from, start + from + 1, to - from - 1) == 0);
+}
+
+static void step_mallocx(struct input *input, struct block *block) {
+	int flags = next_flags(input);
+	size_t size = next_size(input), usable = model_flagged(size, flags);
+	drop(block);
+	if (too_much(size + align_of(flags)))
+		return;
+	CHECK(SUT(nallocx)(size, flags) == usable);
+	unsigned char *start = SUT(mallocx)(size, flags);
+	CHECK(test_aligned(start, align_of(flags)));
+	check_zero(start, 0, usable, flags);
+	enter(block, start, usable);
+}
+
+static void step_rallocx(struct input *input, struct block *block) {
+	int flags = next_flags(input);
+	size_t size = next_size(input), usable = model_flagged(size, flags);
+	struct block old = *block;
+	if (old.start == NULL || too_much(size + align_of(flags)))
+		return;
+	leave(block);
+	unsigned char *start = SUT(rallocx)(old.start, size, flags);
+	CHECK(test_aligned(start, align_of(flags)));
+	CHECK(test_holds(start, old.size, size < old.size ? size : old.size, old.tag));
+	check_zero(start, old.size, usable, flags);
+	enter(block, start, usable);
+}
+
+static void step_xallocx(struct input *input, struct block *block) {
+	int flags = next_flags(input);
+	size_t size = next_size(input), extra = next_size(input);
+	struct block old = *block;
+	if (old.start == NULL || too_much(size + extra))
+		return;
+	leave(block);
+	size_t usable = SUT(xallocx)(old.start, size, extra, flags);
+	if (old.size < MODEL_LARGE_MIN || !test_aligned(old.start, align_of(flags)))
+		CHECK(usable == old.size);
+	else if (usable > old.size)
+		CHECK(usable == model_usable(size + extra) || usable == model_usable(size));
+	else if (usable < old.size)
+		CHECK(usable == model_usable(size + extra));
+	CHECK(test_holds(old.start, old.size, usable, old.tag));
+	check_zero(old.start, old.size, usable, flags);
+	enter(block, old.start, usable);
+}
+
+static void step_dallocx(struct input *input, struct block *block) {
+	void *start = block->start;
+	int flags = cache_flag(input_byte(input) & 3);
+	if (start == NULL)
+		return;
+	check_contents(block, block->size);
+	leave(block);
+	SUT(dallocx)(start, flags);
+}
+
+static void do_flagged(struct input *input, struct block *block) {
+	switch (input_byte(input) % 8) {
+	case 0:
+	case 1:
+	case 2:
+		step_mallocx(input, block);
+		break;
+	case 3:
+	case 4:
+		step_rallocx(input, block);
+		break;
+	case 5:
+		step_xallocx(input, block);
+		break;
+	default:
+		step_dallocx(input, block);
+	}
+}
+
 /* Sizes nobody can serve leave everything as it was. */
 static void step_impossible(struct input *input, struct block *block) {
 	size_t size = SIZE_MAX - (input_number(input, 8) >> 2);
@@ -174,6 +290,11 @@ static void step_impossible(struct input *input, struct block *block) {
 	CHECK(reallocarray(block->start, size, 16) == NULL && errno == ENOMEM);
 	errno = 0;
 	CHECK(realloc(block->start, size) == NULL && errno == ENOMEM);
+	errno = 0;
+	CHECK(SUT(mallocx)(size, MALLOCX_LG_ALIGN(size % 13)) == NULL && errno == ENOMEM);
+	errno = 0;
+	CHECK(SUT(rallocx)(block->start, size, MALLOCX_ZERO) == NULL && errno == ENOMEM);
+	CHECK(SUT(xallocx)(block->start, size, size, 0) == block->size);
 	if (block->start != NULL)
 		check_contents(block, block->size);
 }
@@ -184,7 +305,7 @@ static void step_trim(struct input *input) {
 }
 
 static void do_step(struct input *input) {
-	uint8_t what = input_byte(input) % 16;
+	uint8_t what = input_byte(input) % 24;
 	struct block *block = next_slot(input);
 	if (what < 4)
 		step_malloc(input, block);
@@ -196,6 +317,8 @@ static void do_step(struct input *input) {
 		step_realloc(input, block);
 	else if (what < 14)
 		drop(block);
+	else if (what >= 16)
+		do_flagged(input, block);
 	else if (what == 14)
 		step_impossible(input, block);
 	else

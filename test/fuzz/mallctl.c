@@ -98,9 +98,30 @@ static void call_by_mib(const size_t *mib, size_t length, const struct exchange 
 	CHECK(expected == FAILED || error == expected);
 }
 
+/* What is written by the rules of C may be anything, but a pointer must point at something: NULL is all that is tried. And
+ * the number of a cache that there is not ends the program, as it should. */
+static void defuse(const size_t *mib, size_t length, struct exchange *exchange) {
+	if (exchange->new == NULL || length == 0 || mib[length - 1] >= ctl_name_count())
+		return;
+	const struct ctl_name *row = ctl_name_at((unsigned)mib[length - 1]);
+	if (row->type == CTL_TEXT || row->type == CTL_POINTER || row->type == CTL_STRUCT)
+		memset(exchange->new, 0, exchange->new_size);
+	if (strcmp(row->name, "tcache.flush") == 0 || strcmp(row->name, "tcache.destroy") == 0) {
+		(free)(exchange->new);
+		exchange->new = NULL;
+	}
+}
+
+static void defuse_name(const char *name, struct exchange *exchange) {
+	size_t mib[DEPTH], length = DEPTH;
+	if (SUT(mallctlnametomib)(name, mib, &length) == 0)
+		defuse(mib, length, exchange);
+}
+
 static void try_name(struct input *input) {
 	char *name = next_name(input);
 	struct exchange exchange = next_exchange(input);
+	defuse_name(name, &exchange);
 	size_t full = input_byte(input) % DEPTH + 1, length = full;
 	size_t *mib = (calloc)(full, sizeof *mib);
 	CHECK(mib != NULL);
@@ -128,6 +149,7 @@ static void try_mib(struct input *input) {
 		mib[i] = byte == 0xff ? SIZE_MAX : byte == 0xfe ? CTL_ALL_ARENAS : byte;
 	}
 	struct exchange exchange = next_exchange(input);
+	defuse(mib, length, &exchange);
 	call_by_mib(mib, length, &exchange, FAILED);
 	(free)(mib);
 	drop(&exchange);

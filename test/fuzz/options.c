@@ -201,10 +201,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	bool done = read_all((const char *const *)texts);
 	check_options();
 	CHECK(done || opt.abort_conf);
-	check_sets(&input);
 	before = opt;
 	CHECK(read_all((const char *const *)texts) == done);
 	check_same(&before);
+	check_sets(&input);
 	for (int i = 0; i < OPTION_SOURCES; i++)
 		(free)(texts[i]);
 	return 0;

@@ -24,7 +24,7 @@ def run(conf, *args, program=None):
     env.pop("MALLOC_CONF", None)
     if conf is not None:
         env["MALLOC_CONF"] = conf
-    done = subprocess.run([*(program or [PROBE]), *(args or ["nothing"])], env=env, stdin=subprocess.DEVNULL, capture_output=True,
+    done = subprocess.run([*(program or [PROBE]), *(args or ([] if program else ["nothing"]))], env=env, stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=60,
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
     return done.returncode, done.stdout, done.stderr
@@ -229,10 +229,11 @@ def check_stats_print():
 
 
 def listed():
-    """The rows of options.tsv: name, type, what is read unset, and the lists of good and bad values."""
+    """The rows of options.tsv. Type `none`: there is no opt.<name>. Unset `*`: depends on the machine. Good: values, with
+    what is read then when that is something else. Bad: values refused as v: not valid, r: out of range, s: wrong settings."""
     with open(os.path.join(HERE, "options.tsv"), encoding="utf-8") as file:
-        rows = [line.rstrip("\n").split("\t") for line in file if not line.startswith("#")]
-    return [(name, kind, unset, good.split(), bad.split()) for name, kind, unset, good, bad in rows]
+        rows = [line.rstrip("\n").split("\t") for line in file][1:]
+    return [(name, kind, unset, effect, good.split(), bad.split()) for name, kind, unset, effect, good, bad in rows]
 
 
 def in_table():
@@ -241,7 +242,8 @@ def in_table():
         text = file.read()
     rows = {name: (writable, effect) for name, writable, effect in
             re.findall(r"^OPTION\((\w+),.*?(START|LIVE|SILENT), (WORKS|ACCEPTED),$", text, re.M)}
-    rows.update({name: ("SILENT", "WORKS") for name in re.findall(r"^ALIAS\((\w+),", text, re.M)})
+    rows.update({name: ("SILENT", rows[target][1]) for name, target in
+                 re.findall(r"^ALIAS\((\w+), \w+, (\w+),", text, re.M)})
     return rows
 
 
@@ -250,8 +252,11 @@ def read(conf, kind, name):
 
 
 def check_lists():
+    table = in_table()
     rows = [row[0] for row in listed()]
-    for name in set(rows) ^ set(in_table()):
+    for name, _, _, effect, _, _ in listed():
+        expect(table.get(name, (None, "?"))[1].lower() == effect, name, f"expected {effect} in options.def", None)
+    for name in set(rows) ^ set(table):
         expect(False, name, "expected to be in options.tsv and in options.def", sorted(rows))
     expect(len(rows) == len(set(rows)), None, "expected each option once", rows)
 
@@ -287,7 +292,7 @@ def check_bad(name, bad):
 
 
 def check_each():
-    for name, kind, unset, good, bad in listed():
+    for name, kind, unset, _, good, bad in listed():
         check_good(name, kind, unset, good)
         check_bad(name, bad)
 
@@ -298,7 +303,7 @@ OTHER_NAMES = {"background_thread", "max_background_threads"}  # names of their 
 def check_live():
     """Options written while the program runs, by the rules of the configuration."""
     table = in_table()
-    for name, kind, unset, good, bad in listed():
+    for name, kind, unset, _, good, bad in listed():
         if name in OTHER_NAMES:
             continue
         if table.get(name, ("", ""))[0] != "LIVE":
@@ -367,8 +372,21 @@ def check_trust_madvise():
     if status != 77:
         expect(status == 0 and err.splitlines()[:1] == [first] and len(err.splitlines()) == 2, None,
                "expected the lie to be found, and zeroed blocks", (status, err))
-        status, _, err = run("trust_madvise:true", program=[WITHOUT_PURGE, PROBE])
+        status, _, err = run("trust_madvise:true", program=[WITHOUT_PURGE, PROBE, "nothing"])
         expect(status == 0 and err == "", "trust_madvise:true", "expected no look", (status, err))
+
+
+def check_infallible_new():
+    program = os.path.join(PROGRAMS, "new_fails")
+    if not os.path.exists(program):  # no C++ compiler
+        return
+    message = re.compile(f"<ashlar>: Allocation of size {1 << 60} failed\\. [^\n]* opt.experimental_infallible_new is true. "
+                         "Aborting.\n")
+    for args, otherwise in [([], "bad_alloc\n"), (["nothrow"], "null\n")]:
+        got = run("experimental_infallible_new:true", program=[program, *args])
+        expect(got[:2] == (-signal.SIGABRT, "") and message.fullmatch(got[2]), "experimental_infallible_new:true", f"{args}: expected the end", got)
+        got = run(None, program=[program, *args])
+        expect(got == (0, otherwise, ""), None, f"{args}: expected {otherwise}", got)
 
 
 def check_spin():
@@ -380,7 +398,8 @@ def check_spin():
 def main():
     for check in [check_accepted, check_refused, check_malformed, check_limit, check_abort_conf, check_confirm_conf, check_decay,
                   check_threads, check_zero_realloc, check_xmalloc, check_stats_print, check_lists,
-                  check_each, check_live, check_repeated, check_dependencies, check_sources, check_trust_madvise, check_spin]:
+                  check_each, check_live, check_repeated, check_dependencies, check_sources, check_trust_madvise,
+                  check_infallible_new, check_spin]:
         check()
     for failure in failures:
         print("FAILED", failure)

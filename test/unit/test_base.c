@@ -142,6 +142,34 @@ static void test_alloc(void **state) {
 }
 
 /* Refused: NULL, nothing counted; smaller blocks are tried before that; all is well again later. */
+/* The first piece of a new block. */
+static uintptr_t take_new_block(void) {
+	size_t mapped = base_read_stats().mapped;
+	uintptr_t at;
+	do
+		at = (uintptr_t)base_alloc(64 * KIB, 64 * KIB);
+	while (at != 0 && base_read_stats().mapped == mapped);
+	assert_int_not_equal(at, 0);
+	return at;
+}
+
+static void test_huge_blocks(void **state) {
+	(void)state;
+	static const struct {
+		enum base_huge huge;
+		size_t more;
+	} ways[] = {{BASE_HUGE_ALWAYS, 1}, {BASE_HUGE_NEVER, 0}, {BASE_HUGE_LATER, 1}, {BASE_HUGE_NEVER, 0}};
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		struct base_stats before = base_read_stats();
+		base_start(ways[i].huge);
+		uintptr_t at = take_new_block();
+		struct base_stats after = base_read_stats();
+		assert_int_equal(after.huge, before.huge + ways[i].more);
+		assert_int_equal(after.mapped, before.mapped + 2 * MIB);
+		assert_true(ways[i].more == 0 || at % (2 * MIB) == 0);
+	}
+}
+
 static void test_no_memory(void **state) {
 	(void)state;
 	fake.fail_map = true;
@@ -183,9 +211,9 @@ static void test_smaller_block(void **state) {
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_records),       cmocka_unit_test(test_reuse),
-		cmocka_unit_test(test_alloc),         cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_smaller_block),
+		cmocka_unit_test(test_records),   cmocka_unit_test(test_reuse),
+		cmocka_unit_test(test_alloc),     cmocka_unit_test(test_huge_blocks),
+		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_smaller_block),
 	};
 	return cmocka_run_group_tests(tests, define, NULL);
 }
