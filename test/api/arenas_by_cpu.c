@@ -49,7 +49,8 @@ static void every_cpu(void **state) {
 /* A thread stays where its program put it: only manual arenas may be chosen. */
 static void choosing(void **state) {
 	(void)state;
-	unsigned own = get("thread.arena"), other = get("opt.narenas") > 1 ? (own + 1) % get("opt.narenas") : own,
+	unsigned own = get("thread.arena"),
+		 other = get("opt.narenas") > 1 ? (own + 1) % get("opt.narenas") : own,
 		 made = get("arenas.create");
 	int error = SUT(mallctl)("thread.arena", NULL, NULL, &other, sizeof other);
 	assert_int_equal(error, other == own ? 0 : EPERM);
