@@ -244,7 +244,7 @@ CALLER(arenas_create) {
 
 struct arena_config {
 	extent_hooks_t *hooks;
-	bool metadata_use_hooks;
+	bool metadata_use_hooks; /* changes nothing */
 };
 
 CALLER(arenas_create_ext) {
