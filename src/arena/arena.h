@@ -67,9 +67,9 @@ struct arena {
 struct arena_settings {
 	unsigned limit; /* most automatic arenas, 1 to ARENA_LIMIT - 1 */
 	int64_t decay_ms[PAGE_STATES];
-	uintptr_t hint;   /* where the first memory is asked for; 0: anywhere */
-	size_t oversize;  /* threshold in bytes; below LARGE_MIN: no oversize arena */
-	unsigned by_cpu;  /* threads on CPU i use arena i % by_cpu; 0: whichever has fewest threads */
+	uintptr_t hint;  /* where the first memory is asked for; 0: anywhere */
+	size_t oversize; /* threshold in bytes; below LARGE_MIN: no oversize arena */
+	unsigned by_cpu; /* threads on CPU i use arena i % by_cpu; 0: whichever has fewest threads */
 	uint8_t shards[CLASS_SMALL_LAST + 1]; /* bins per class; 0 is 1 */
 };
 /* Makes the pool. Once. */

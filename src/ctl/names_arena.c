@@ -183,7 +183,8 @@ CALLER(arena_name) {
 		return EINVAL;
 	if (arena == NULL)
 		return EFAULT;
-	if ((ctl_reads(call) && *call->old_size != sizeof to) || (call->new != NULL && call->new_size != sizeof name))
+	if ((ctl_reads(call) && *call->old_size != sizeof to) ||
+	    (call->new != NULL && call->new_size != sizeof name))
 		return EINVAL;
 	if (ctl_reads(call)) {
 		memcpy(&to, call->old, sizeof to);

@@ -76,7 +76,8 @@ static unsigned arenas_by_cpu(void) {
 	if (opt.percpu_arena == PERCPU_ARENA_PERCPU)
 		return os.cpus;
 	if (os.cpus % 2 != 0) {
-		guard_message("<ashlar>: invalid configuration -- per physical CPU arena with odd number (%u) of CPUs "
+		guard_message("<ashlar>: invalid configuration -- per physical CPU arena with odd number "
+		              "(%u) of CPUs "
 		              "(no hyper threading?).\n",
 		              os.cpus);
 		if (opt_now(abort))

@@ -11,6 +11,7 @@
  *
  * The helper is started only by malloc's full lane and by mallctl: free is called by the C library while it holds locks that
  * creating a thread needs. Lock: PURGE; the ticks only try it, so that one thread purges and nobody waits for it. */
+#include <errno.h>
 #include "os/os.h"
 #include "ctl/ctl.h"
 #include "thread/inside.h"

@@ -16,7 +16,8 @@ enum { AUTOMATIC = 4, OVERSIZE = 4, FIRST = 5, ALL = 4096, DESTROYED = 4097, HIG
 #define DIRECT(arena) (MALLOCX_ARENA(arena) | MALLOCX_TCACHE_NONE)
 
 /* "arena.<index>.<leaf>" with the four arguments of mallctl. */
-static int of_arena(unsigned index, const char *leaf, void *old, size_t *old_size, void *new, size_t new_size) {
+static int of_arena(unsigned index, const char *leaf, void *old, size_t *old_size, void *new,
+                    size_t new_size) {
 	char name[64];
 	snprintf(name, sizeof name, "arena.%u.%s", index, leaf);
 	return SUT(mallctl)(name, old, old_size, new, new_size);
@@ -107,7 +108,8 @@ static void bins(void **state) {
 		uint32_t shards = GET(uint32_t, name);
 		assert_int_equal(size, model_usable(size));
 		assert_true(slab % 4096 == 0 && regions == slab / size && regions <= 512);
-		assert_int_equal(shards, size > 100 && size <= 200 ? 3 : 1); /* 100 is of the class of 112 bytes */
+		assert_int_equal(shards,
+		                 size > 100 && size <= 200 ? 3 : 1); /* 100 is of the class of 112 bytes */
 		if (size == 1024)
 			assert_int_equal(slab, 7 * 4096);
 	}
@@ -222,7 +224,8 @@ static void destroying_wrongly(void **state) {
 
 /* -- blocks ---------------------------------------------------------------------------------------------------- */
 
-static const size_t sizes[] = {1, 8, 100, 1000, 4096, 14336, 16384, 20000, 32768, 40000, 1 << 20, 3 << 20, 9 << 20};
+static const size_t sizes[] = {1,     8,     100,   1000,    4096,    14336,  16384,
+                               20000, 32768, 40000, 1 << 20, 3 << 20, 9 << 20};
 
 static void fill_arena(unsigned index, int flags) {
 	for (unsigned i = 0; i < COUNT_OF(sizes); i++)
@@ -301,7 +304,8 @@ static void looking_up(void **state) {
 static void oversize(void **state) {
 	(void)state;
 	assert_int_equal(READ_OF(size_t, 0, "oversize_threshold"), 8 << 20);
-	void *below = malloc((8 << 20) - 4096), *above = malloc(8 << 20), *named = SUT(mallocx)(9 << 20, DIRECT(1));
+	void *below = malloc((8 << 20) - 4096), *above = malloc(8 << 20),
+	     *named = SUT(mallocx)(9 << 20, DIRECT(1));
 	assert_true(lookup(below) < AUTOMATIC);
 	assert_int_equal(lookup(above), OVERSIZE);
 	assert_int_equal(lookup(named), 1);
@@ -541,10 +545,11 @@ static void hooks_at_creation(void **state) {
 	own_hooks.alloc = hook_alloc;
 	for (unsigned round = 0; round < 2; round++) {
 		if (round == 0)
-			assert_int_equal(SUT(mallctl)("arenas.create", &index, &size, &hooks, sizeof hooks), 0);
+			assert_int_equal(SUT(mallctl)("arenas.create", &index, &size, &hooks, sizeof hooks),
+			                 0);
 		else
-			assert_int_equal(SUT(mallctl)("experimental.arenas_create_ext", &index, &size, &config,
-			                              sizeof config),
+			assert_int_equal(SUT(mallctl)("experimental.arenas_create_ext", &index, &size,
+			                              &config, sizeof config),
 			                 0);
 		assert_ptr_equal(READ_OF(extent_hooks_t *, index, "extent_hooks"), &own_hooks);
 		unsigned before = hook_calls;

@@ -20,8 +20,10 @@ static uint64_t seed;
 
 static int start(void **state) {
 	(void)state;
-	struct arena_settings settings = {
-		.limit = ARENAS, .decay_ms = {10000, 0}, .oversize = 8 * MIB, .hint = FAKE_BASE + 3 * GIB / 2};
+	struct arena_settings settings = {.limit = ARENAS,
+	                                  .decay_ms = {10000, 0},
+	                                  .oversize = 8 * MIB,
+	                                  .hint = FAKE_BASE + 3 * GIB / 2};
 	settings.shards[SHARDED] = SHARDS;
 	arena_prepare(&settings);
 	return arena_make_first() ? 0 : -1;
@@ -198,7 +200,8 @@ static void test_requests(void **state) {
 	assert_int_equal(now.filled, before.filled + 101);
 	assert_int_equal(now.fills, before.fills + 2);
 	assert_int_equal(now.created - before.created, now.slabs);
-	assert_int_equal(arena_count_nonfull(arena, class), now.slabs * class_info[class].regions == 101 ? 0 : 1);
+	assert_int_equal(arena_count_nonfull(arena, class),
+	                 now.slabs * class_info[class].regions == 101 ? 0 : 1);
 	arena_flush(class, slots, 100);
 	arena_flush(class, &one, 1);
 	now = arena_read_own_class(arena, class);
@@ -417,12 +420,12 @@ static void test_destroy(void **state) {
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_automatic),   cmocka_unit_test(test_oversize),
-		cmocka_unit_test(test_names),       cmocka_unit_test(test_indices),
-		cmocka_unit_test(test_requests),    cmocka_unit_test(test_reused),
-		cmocka_unit_test(test_lookup),      cmocka_unit_test(test_default_decay),
-		cmocka_unit_test(test_shards),      cmocka_unit_test(test_reset),
-		cmocka_unit_test(test_destroy),     cmocka_unit_test(test_all_indices),
+		cmocka_unit_test(test_automatic), cmocka_unit_test(test_oversize),
+		cmocka_unit_test(test_names),     cmocka_unit_test(test_indices),
+		cmocka_unit_test(test_requests),  cmocka_unit_test(test_reused),
+		cmocka_unit_test(test_lookup),    cmocka_unit_test(test_default_decay),
+		cmocka_unit_test(test_shards),    cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_destroy),   cmocka_unit_test(test_all_indices),
 		cmocka_unit_test(test_no_memory),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);

@@ -94,7 +94,8 @@ static void test_slab_sizes(void **state) {
 		for (unsigned i = 0; i < COUNT_OF(asked); i++) {
 			size_set_slab(class, asked[i]);
 			const struct class_info *info = &class_info[class];
-			size_t least = (info->bytes + PAGE - 1) / PAGE, most = 512 * (size_t)info->bytes / PAGE;
+			size_t least = (info->bytes + PAGE - 1) / PAGE,
+			       most = 512 * (size_t)info->bytes / PAGE;
 			size_t expected = asked[i] < least ? least : asked[i];
 			if (expected > most)
 				expected = most;
@@ -207,14 +208,10 @@ static void test_aligned_rule(void **state) {
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_every_size),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_slabs),
-		cmocka_unit_test(test_slab_sizes),
-		cmocka_unit_test(test_large_classes),
-		cmocka_unit_test(test_rounded),
-		cmocka_unit_test(test_aligned_examples),
+		cmocka_unit_test(test_table),        cmocka_unit_test(test_every_size),
+		cmocka_unit_test(test_limits),       cmocka_unit_test(test_slabs),
+		cmocka_unit_test(test_slab_sizes),   cmocka_unit_test(test_large_classes),
+		cmocka_unit_test(test_rounded),      cmocka_unit_test(test_aligned_examples),
 		cmocka_unit_test(test_aligned_rule),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
