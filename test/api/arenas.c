@@ -115,9 +115,8 @@ static void bins(void **state) {
 		uint32_t shards = GET(uint32_t, name);
 		assert_int_equal(size, model_usable(size));
 		assert_true(slab % 4096 == 0 && regions == slab / size && regions <= 512);
-		assert_int_equal(shards, size > 100 && size <= 224
-		                                 ? 3
-		                                 : 1); /* the classes that 100 and 200 bytes are of */
+		/* the classes that 100 and 200 bytes are of */
+		assert_int_equal(shards, size > 100 && size <= 224 ? 3 : 1);
 		if (size == 1024)
 			assert_int_equal(slab, 7 * 4096);
 	}
