@@ -5,12 +5,11 @@
 
 /* -- filling and flushing -------------------------------------------------------------------------------------- */
 
-unsigned arena_fill(struct arena *arena, unsigned class, void **slots, unsigned want) {
-	if (class <= CLASS_SMALL_LAST)
-		return bin_fill(arena, class, slots, want, 0);
+/* Each block is a run of pages. */
+static unsigned fill_large(struct arena *arena, size_t bytes, void **slots, unsigned want) {
 	unsigned taken = 0;
 	while (taken < want) {
-		struct span *span = arena_take_large(arena, class_info[class].bytes, PAGE);
+		struct span *span = arena_take_large(arena, bytes, PAGE);
 		if (span == NULL)
 			break;
 		slots[taken++] = (void *)span->base;
@@ -18,11 +17,17 @@ unsigned arena_fill(struct arena *arena, unsigned class, void **slots, unsigned 
 	return taken;
 }
 
+unsigned arena_fill(struct arena *arena, unsigned class, void **slots, unsigned want) {
+	if (class > CLASS_SMALL_LAST)
+		return fill_large(arena, class_info[class].bytes, slots, want);
+	return bin_fill(arena, class, slots, want, 0);
+}
+
 void *arena_take(struct arena *arena, unsigned class) {
 	void *block = NULL;
 	if (class <= CLASS_SMALL_LAST)
 		return bin_fill(arena, class, &block, 1, 1) == 1 ? block : NULL;
-	if (arena_fill(arena, class, &block, 1) == 1)
+	if (fill_large(arena, class_info[class].bytes, &block, 1) == 1)
 		arena_count_requests(arena, class, 1);
 	return block;
 }

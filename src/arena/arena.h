@@ -86,7 +86,7 @@ struct arena *arena_assign(void);
 bool arena_join(struct arena *arena);
 void arena_leave(struct arena *arena);
 /* In a forked child: only the calling thread is left; `own` is its arena, or NULL. */
-void arena_forget_threads(struct arena *own);
+void arena_forget_threads(const struct arena *own);
 /* The automatic arena for threads on this CPU, made if need be; NULL where arenas do not go by CPU, or without memory. */
 struct arena *arena_for_cpu(unsigned cpu);
 /* Do arenas go by CPU? */

@@ -234,7 +234,7 @@ void arena_leave(struct arena *arena) {
 	lock_drop(&arenas_lock);
 }
 
-void arena_forget_threads(struct arena *own) {
+void arena_forget_threads(const struct arena *own) {
 	EACH_ARENA (arena, i)
 		store_relaxed(&arena->threads, arena == own);
 }

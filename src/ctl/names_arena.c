@@ -50,9 +50,7 @@ static int end_blocks(size_t index, int (*end)(struct arena *)) {
 	struct arena *arena = arena_of(index);
 	if (arena == NULL || !arena_is_manual(arena))
 		return EFAULT;
-	struct cache *cache = thread_enter();
-	if (cache != NULL)
-		cache_flush(cache, false);
+	thread_flush_explicit(arena);
 	return end(arena);
 }
 
@@ -246,7 +244,7 @@ CALLER(arenas_create) {
 
 struct arena_config {
 	extent_hooks_t *hooks;
-	bool metadata_use_hooks;
+	bool metadata_use_hooks; /* changes nothing */
 };
 
 CALLER(arenas_create_ext) {

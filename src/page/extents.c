@@ -38,35 +38,65 @@ static unsigned state_of(const struct chunk *chunk, unsigned page) {
 	return chunk->pinned ? EXTENT_PINNED : EXTENT_RETAINED;
 }
 
-static void note_chunk_runs(const struct chunk *chunk, struct page_extent_stats *out) {
-	unsigned first = bitmap_next_set(chunk->free, CHUNK_PAGES, 0);
-	while (first < CHUNK_PAGES) {
-		unsigned state = state_of(chunk, first), end = first + 1;
-		while (end < CHUNK_PAGES && bitmap_get(chunk->free, end) && state_of(chunk, end) == state)
-			end++;
-		note_run(out, state, end - first);
-		first = bitmap_next_set(chunk->free, CHUNK_PAGES, end);
+/* A run that is being followed through chunks. */
+struct run {
+	struct page_extent_stats *out;
+	unsigned state;
+	size_t pages;
+};
+
+static void run_end(struct run *run) {
+	if (run->pages != 0)
+		note_run(run->out, run->state, run->pages);
+	run->pages = 0;
+}
+
+static void run_add(struct run *run, unsigned state, size_t pages) {
+	if (run->state != state)
+		run_end(run);
+	run->state = state;
+	run->pages += pages;
+}
+
+static void run_through(struct run *run, const struct chunk *chunk) {
+	unsigned page = 0;
+	while (page < CHUNK_PAGES) {
+		unsigned first = bitmap_next_set(chunk->free, CHUNK_PAGES, page);
+		if (first > page)
+			run_end(run);
+		unsigned end = bitmap_next_clear(chunk->free, CHUNK_PAGES, first);
+		for (page = first; page < end; page++)
+			run_add(run, state_of(chunk, page), 1);
 	}
 }
 
-/* A range counts whole, chunks of it in one state together. */
+/* Whole chunks are mostly in one state. */
+static unsigned whole_state(const struct chunk *chunk) {
+	for (unsigned s = 0; s < PAGE_STATES; s++)
+		if (chunk->count[s] == CHUNK_PAGES)
+			return s == PAGE_DIRTY ? EXTENT_DIRTY : EXTENT_MUZZY;
+	if (chunk->count[PAGE_DIRTY] + chunk->count[PAGE_MUZZY] != 0)
+		return EXTENT_STATES;
+	return chunk->pinned ? EXTENT_PINNED : EXTENT_RETAINED;
+}
+
+static void note_chunk_runs(const struct chunk *chunk, struct page_extent_stats *out) {
+	struct run run = {.out = out};
+	run_through(&run, chunk);
+	run_end(&run);
+}
+
 static void note_range(struct chunk *first, struct page_extent_stats *out) {
-	size_t pages = 0;
-	unsigned run_state = EXTENT_STATES;
+	struct run run = {.out = out};
 	for (size_t i = 0; i < first->run; i++) {
 		const struct chunk *chunk = next_chunk(first, i);
-		unsigned state = chunk->count[PAGE_DIRTY] != 0   ? EXTENT_DIRTY
-		                 : chunk->count[PAGE_MUZZY] != 0 ? EXTENT_MUZZY
-		                 : chunk->pinned                 ? EXTENT_PINNED
-		                                                 : EXTENT_RETAINED;
-		if (state != run_state && pages != 0) {
-			note_run(out, run_state, pages);
-			pages = 0;
-		}
-		run_state = state;
-		pages += CHUNK_PAGES;
+		unsigned state = whole_state(chunk);
+		if (state == EXTENT_STATES)
+			run_through(&run, chunk);
+		else
+			run_add(&run, state, CHUNK_PAGES);
 	}
-	note_run(out, run_state, pages);
+	run_end(&run);
 }
 
 void pool_read_extents(struct pool *pool, struct page_extent_stats out[PAGE_CLASSES]) {

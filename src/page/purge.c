@@ -155,6 +155,8 @@ static void give_spare(struct pages *pages) REQUIRES(pages->lock) {
 void page_decay(struct pages *pages, uint64_t now, bool all) {
 	struct pool *pool = load_acquire(&pages->pool);
 	lock_take(&pages->lock);
+	if (all)
+		give_spare(pages);
 	for (int s = 0; s < PAGE_STATES; s++) {
 		size_t limit = all ? 0 : decay_limit(&pages->decay[s], now, pages->pages[s]);
 		if (limit >= pages->pages[s])

@@ -97,6 +97,13 @@ static void prepare_sizes(struct arena_settings *settings) {
 	}
 }
 
+static void prepare_pages(void) {
+	page_prepare(&(struct page_settings){
+		.dss = (enum page_dss)opt.dss,
+		.thp = opt.thp > (int)THP_NEVER ? PAGE_THP_DEFAULT : (enum page_thp)opt.thp,
+		.no_retain = !opt.retain,
+	});
+}
 static void prepare_arenas(bool fast) {
 	struct arena_settings settings = {
 		.by_cpu = arenas_by_cpu(),
@@ -126,6 +133,7 @@ static void prepare(bool fast) {
 	options_start();
 	check_purge();
 	prepare_records();
+	prepare_pages();
 	prepare_arenas(fast);
 	start_caches();
 	watch_start();

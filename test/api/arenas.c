@@ -61,6 +61,13 @@ static unsigned narenas(void) {
 	return GET(unsigned, "arenas.narenas");
 }
 
+/* An index whose arena was destroyed. */
+static unsigned gone(void) {
+	unsigned index = create();
+	assert_int_equal(act(index, "destroy"), 0);
+	return index;
+}
+
 static unsigned lookup(void *block) {
 	unsigned index;
 	size_t size = sizeof index;
@@ -108,8 +115,8 @@ static void bins(void **state) {
 		uint32_t shards = GET(uint32_t, name);
 		assert_int_equal(size, model_usable(size));
 		assert_true(slab % 4096 == 0 && regions == slab / size && regions <= 512);
-		assert_int_equal(shards,
-		                 size > 100 && size <= 200 ? 3 : 1); /* 100 is of the class of 112 bytes */
+		/* the classes that 100 and 200 bytes are of */
+		assert_int_equal(shards, size > 100 && size <= 224 ? 3 : 1);
 		if (size == 1024)
 			assert_int_equal(slab, 7 * 4096);
 	}
@@ -204,7 +211,7 @@ static void every_index(void **state) {
 
 static void destroying_wrongly(void **state) {
 	(void)state;
-	static const unsigned wrong[] = {0, AUTOMATIC - 1, OVERSIZE, ALL, DESTROYED, HIGHEST};
+	const unsigned wrong[] = {0, AUTOMATIC - 1, OVERSIZE, ALL, DESTROYED, gone()};
 	static const char *const leaves[] = {"reset", "destroy"};
 	for (unsigned i = 0; i < COUNT_OF(wrong); i++)
 		for (unsigned leaf = 0; leaf < COUNT_OF(leaves); leaf++)
@@ -237,7 +244,7 @@ static void fill_arena(unsigned index, int flags) {
 				assert_int_equal(lookup(block), index);
 			if (n % 3 == 1)
 				SUT(dallocx)(block, MALLOCX_TCACHE_NONE);
-			if (n % 5 == 2 && sizes[i] > 32768)
+			else if (n % 5 == 2 && sizes[i] > 32768)
 				(void)SUT(xallocx)(block, sizes[i] / 2, sizes[i], MALLOCX_TCACHE_NONE);
 		}
 }
@@ -322,7 +329,7 @@ static void oversize(void **state) {
 	assert_int_equal(lookup(above), OVERSIZE);
 	free(above);
 	assert_int_equal(WRITE_OF(size_t, own, "oversize_threshold", 8 << 20), 0);
-	assert_int_equal(WRITE_OF(size_t, HIGHEST, "oversize_threshold", 1), EFAULT);
+	assert_int_equal(WRITE_OF(size_t, gone(), "oversize_threshold", 1), EFAULT);
 	assert_int_equal(WRITE_OF(size_t, ALL, "oversize_threshold", 1), EFAULT);
 }
 
@@ -333,14 +340,14 @@ static void initialized(void **state) {
 	assert_true(READ_OF(bool, 0, "initialized"));
 	assert_true(READ_OF(bool, ALL, "initialized"));
 	assert_true(READ_OF(bool, narenas(), "initialized"));
-	assert_false(READ_OF(bool, HIGHEST, "initialized"));
+	assert_false(READ_OF(bool, gone(), "initialized"));
 	bool value = true;
 	assert_int_equal(of_arena(0, "initialized", NULL, NULL, &value, sizeof value), EPERM);
 }
 
 static void giving_back(void **state) {
 	(void)state;
-	static const unsigned right[] = {0, AUTOMATIC - 1, OVERSIZE, ALL, HIGHEST};
+	const unsigned right[] = {0, AUTOMATIC - 1, OVERSIZE, ALL, gone()};
 	for (unsigned i = 0; i < COUNT_OF(right); i++) {
 		assert_int_equal(act(right[i], "decay"), 0);
 		assert_int_equal(act(right[i], "purge"), 0);
@@ -367,7 +374,7 @@ static void decay_times(void **state) {
 		assert_int_equal(READ_OF(ssize_t, index, leaves[i]), -1);
 		assert_int_equal(WRITE_OF(ssize_t, ALL, leaves[i], 1), EFAULT);
 		assert_int_equal(of_arena(ALL, leaves[i], &old, &size, NULL, 0), EFAULT);
-		assert_int_equal(of_arena(HIGHEST, leaves[i], &old, &size, NULL, 0), EFAULT);
+		assert_int_equal(of_arena(gone(), leaves[i], &old, &size, NULL, 0), EFAULT);
 	}
 	assert_int_equal(act(index, "destroy"), 0);
 }
@@ -409,9 +416,9 @@ static void dss(void **state) {
 	assert_int_equal(WRITE_OF(const char *, index, "dss", "N/A"), EINVAL);
 	assert_int_equal(WRITE_OF(const char *, index, "dss", "prim"), EINVAL);
 	assert_int_equal(WRITE_OF(const char *, index, "dss", NULL), EINVAL);
-	assert_int_equal(WRITE_OF(const char *, HIGHEST, "dss", "primary"), EFAULT);
+	assert_int_equal(WRITE_OF(const char *, gone(), "dss", "primary"), EFAULT);
 	size_t size = sizeof before;
-	assert_int_equal(of_arena(HIGHEST, "dss", &before, &size, NULL, 0), EFAULT);
+	assert_int_equal(of_arena(gone(), "dss", &before, &size, NULL, 0), EFAULT);
 	assert_int_equal(act(index, "destroy"), 0);
 	assert_int_equal(act(later, "destroy"), 0);
 }
@@ -424,7 +431,7 @@ static void grow_limit(void **state) {
 	assert_int_equal(WRITE_OF(size_t, index, "retain_grow_limit", 4095), EFAULT);
 	assert_int_equal(WRITE_OF(size_t, index, "retain_grow_limit", (4 << 20) + 4097), 0);
 	assert_int_equal(READ_OF(size_t, index, "retain_grow_limit"), 4 << 20); /* rounded down to a class */
-	assert_int_equal(WRITE_OF(size_t, HIGHEST, "retain_grow_limit", 1 << 20), EFAULT);
+	assert_int_equal(WRITE_OF(size_t, gone(), "retain_grow_limit", 1 << 20), EFAULT);
 	assert_int_equal(of_arena(ALL, "retain_grow_limit", &value, &size, NULL, 0), EFAULT);
 	assert_int_equal(act(index, "destroy"), 0);
 }
@@ -451,7 +458,7 @@ static void names(void **state) {
 	for (unsigned i = 0; i < COUNT_OF(wrong); i++)
 		assert_int_equal(of_arena(wrong[i], "name", &to, &size, NULL, 0), EINVAL);
 	assert_int_equal(of_arena(narenas(), "name", &to, &size, NULL, 0), EINVAL);
-	assert_int_equal(of_arena(HIGHEST, "name", &to, &size, NULL, 0), EFAULT);
+	assert_int_equal(of_arena(gone(), "name", &to, &size, NULL, 0), EFAULT);
 	size = 4;
 	assert_int_equal(of_arena(index, "name", &to, &size, NULL, 0), EINVAL);
 	assert_int_equal(of_arena(index, "name", NULL, NULL, &name, 4), EINVAL);
@@ -570,7 +577,7 @@ static void hooks_of_others(void **state) {
 	assert_int_equal(WRITE_OF(extent_hooks_t *, AUTOMATIC - 1, "extent_hooks", table), 0);
 	assert_true(READ_OF(bool, AUTOMATIC - 1, "initialized")); /* ...writing does */
 	assert_int_equal(of_arena(0, "extent_hooks", NULL, NULL, &none, sizeof none), EINVAL);
-	assert_int_equal(of_arena(HIGHEST, "extent_hooks", &table, &size, NULL, 0), EFAULT);
+	assert_int_equal(of_arena(gone(), "extent_hooks", &table, &size, NULL, 0), EFAULT);
 	assert_int_equal(of_arena(ALL, "extent_hooks", &table, &size, NULL, 0), EFAULT);
 	assert_int_equal(WRITE_OF(extent_hooks_t *, ALL, "extent_hooks", table), EFAULT);
 }

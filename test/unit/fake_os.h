@@ -30,12 +30,13 @@ static struct fake {
 	bool misaligned;  /* made-up mappings begin off a chunk boundary, whatever the hint */
 	uint64_t fail_in; /* this many mappings from now, one is refused; 0: none */
 	bool fail_map;    /* all mappings are refused */
-	bool fail_purge, fail_lazy, fail_refresh, fail_move;
+	bool fail_unmap, fail_purge, fail_lazy, fail_refresh, fail_move;
 	bool lazy_is_now;  /* pages purged lazily lose their contents at once */
 	bool purges_owned; /* purging pages that a block owns is expected */
 	uint64_t now;
 	size_t maps, unmaps, purges, lazies, refreshes, moves; /* calls so far */
-	size_t mapped;                                         /* made-up pages mapped now */
+	size_t advised[2];            /* made-up pages for which huge pages were forbidden, wanted */
+	size_t mapped;                /* made-up pages mapped now */
 	size_t purged;                /* pages in purging calls so far, all three kinds */
 	uintptr_t dss_first, dss_end; /* the data segment ends there; 0: there is none */
 	uintptr_t next;               /* where a mapping without a usable hint goes */
@@ -157,6 +158,8 @@ int os_unmap(void *addr, size_t size) {
 	fake.unmaps++;
 	if (fake.all_real)
 		return 0;
+	if (fake.fail_unmap)
+		return ENOMEM;
 	memset(fake.page + fake_range(addr, size), 0, size / PAGE);
 	fake.mapped -= size / PAGE;
 	return 0;
@@ -236,9 +239,8 @@ bool os_dss_owns(const void *addr) {
 }
 
 int os_huge_pages(void *addr, size_t size, bool wanted) {
-	(void)addr;
-	(void)size;
-	(void)wanted;
+	if (fake_holds((uintptr_t)addr, size))
+		fake.advised[wanted] += size / PAGE;
 	return 0;
 }
 

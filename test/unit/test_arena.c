@@ -419,6 +419,7 @@ static void test_destroy(void **state) {
 
 int main(void) {
 	seed = test_seed();
+	fake.all_real = true;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_automatic), cmocka_unit_test(test_oversize),
 		cmocka_unit_test(test_names),     cmocka_unit_test(test_indices),

@@ -355,6 +355,114 @@ static void test_each_refusal(void **state) {
 	check_same();
 }
 
+static struct chunk *take_and_give(size_t count) {
+	struct chunk *first = pool_take(&pool, count, CHUNK);
+	use_chunks(first->base, count);
+	fake_write(first->base, count * CHUNK_PAGES);
+	for (size_t i = 0; i < count; i++)
+		chunk_give(map_chunk(first->base + i * CHUNK), 0, CHUNK_PAGES, PAGE_DIRTY);
+	own(first->base, count, 0);
+	pool_give(&pool, first, count);
+	return first;
+}
+
+/* Without retaining, purged chunks go away, records and all; with too many holes, or when refused, only their pages. */
+static void test_no_retain(void **state) {
+	(void)state;
+	pool_decay(&pool, fake.now, true);
+	page_prepare(&(struct page_settings){.no_retain = true});
+	struct chunk *first = take_and_give(5);
+	uintptr_t base = first->base;
+	size_t mapped = fake.mapped, before = pool_mapped(&pool), purges = fake.purges;
+	pool_decay(&pool, fake.now, true);
+	assert_int_equal(fake.mapped, mapped - 5 * CHUNK_PAGES);
+	assert_int_equal(pool_mapped(&pool), before - 5 * CHUNK);
+	assert_null(map_chunk(base));
+	assert_int_equal(fake.purges, purges);
+	check_same();
+	pool.holes = os.max_maps;
+	first = take_and_give(3);
+	mapped = fake.mapped;
+	pool_decay(&pool, fake.now, true);
+	assert_int_equal(fake.mapped, mapped);
+	assert_int_equal(pool_read_stats(&pool).dirty, 0);
+	pool.holes = 0;
+	fake.fail_unmap = true;
+	first = take_and_give(3);
+	mapped = fake.mapped;
+	pool_decay(&pool, fake.now, true);
+	fake.fail_unmap = false;
+	assert_int_equal(fake.mapped, mapped);
+	assert_int_equal(pool_read_stats(&pool).dirty, 0);
+	check_same();
+	page_prepare(&(struct page_settings){.dss = PAGE_DSS_SECONDARY});
+}
+
+static void test_thp(void **state) {
+	(void)state;
+	static const struct {
+		enum page_thp wish;
+		enum os_thp system;
+		int advice; /* -1: none */
+	} rows[] = {
+		{PAGE_THP_DEFAULT, OS_THP_MADVISE, -1}, {PAGE_THP_DEFAULT, OS_THP_ALWAYS, -1},
+		{PAGE_THP_ALWAYS, OS_THP_MADVISE, 1},   {PAGE_THP_ALWAYS, OS_THP_ALWAYS, -1},
+		{PAGE_THP_ALWAYS, OS_THP_NEVER, -1},    {PAGE_THP_NEVER, OS_THP_MADVISE, 0},
+		{PAGE_THP_NEVER, OS_THP_ALWAYS, 0},     {PAGE_THP_NEVER, OS_THP_NEVER, -1},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		page_prepare(&(struct page_settings){.thp = rows[i].wish});
+		os.thp = rows[i].system;
+		memset(fake.advised, 0, sizeof fake.advised);
+		static struct pool own_pool[sizeof rows / sizeof rows[0]];
+		size_t mapped = fake.mapped;
+		pool_init(&own_pool[i], 0, 0, fake.now);
+		assert_non_null(pool_take(&own_pool[i], 3, CHUNK));
+		assert_true(fake.mapped > mapped);
+		for (int wanted = 0; wanted < 2; wanted++)
+			assert_int_equal(fake.advised[wanted],
+			                 wanted == rows[i].advice ? fake.mapped - mapped : 0);
+	}
+	os.thp = OS_THP_UNKNOWN;
+	page_prepare(&(struct page_settings){.dss = PAGE_DSS_SECONDARY});
+}
+
+/* The break: before mappings, after them, never; its memory is purged, not unmapped. */
+static void test_dss(void **state) {
+	(void)state;
+	static struct pool own_pool;
+	fake.dss_first = fake.dss_end = FAKE_BASE + FAKE_SIZE - 256 * CHUNK + PAGE;
+	pool_init(&own_pool, 0, 0, fake.now);
+	assert_int_equal(own_pool.dss, PAGE_DSS_SECONDARY);
+	struct chunk *mapped = pool_take(&own_pool, 2, CHUNK);
+	assert_false(os_dss_owns((void *)mapped->base));
+	fake.fail_map = true;
+	store_relaxed(&own_pool.dss, PAGE_DSS_DISABLED);
+	assert_null(pool_take(&own_pool, 20, CHUNK));
+	store_relaxed(&own_pool.dss, PAGE_DSS_SECONDARY);
+	struct chunk *first = pool_take(&own_pool, 20, CHUNK);
+	assert_true(first != NULL && os_dss_owns((void *)first->base));
+	fake.fail_map = false;
+	store_relaxed(&own_pool.dss, PAGE_DSS_PRIMARY);
+	struct chunk *second = pool_take(&own_pool, 20, CHUNK);
+	assert_true(second != NULL && os_dss_owns((void *)second->base));
+	page_prepare(&(struct page_settings){.no_retain = true});
+	for (size_t i = 0; i < 20; i++) {
+		(void)chunk_take_at(map_chunk(first->base + i * CHUNK), 0, CHUNK_PAGES);
+		chunk_give(map_chunk(first->base + i * CHUNK), 0, CHUNK_PAGES, PAGE_DIRTY);
+	}
+	pool_give(&own_pool, first, 20);
+	size_t there = fake.mapped;
+	pool_decay(&own_pool, fake.now, true);
+	assert_int_equal(fake.mapped, there);
+	assert_int_equal(pool_read_stats(&own_pool).dirty, 0);
+	page_prepare(&(struct page_settings){.dss = PAGE_DSS_SECONDARY});
+	pool_audit(&own_pool);
+	pool_give(&own_pool, second, 20);
+	pool_give(&own_pool, mapped, 2);
+	pool_audit(&own_pool);
+}
+
 static int start(void **state) {
 	(void)state;
 	base_define(BASE_CHUNK, sizeof(struct chunk));
@@ -367,7 +475,9 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_steps), cmocka_unit_test(test_large_os_page),
 		cmocka_unit_test(test_decay),        cmocka_unit_test(test_moved),
-		cmocka_unit_test(test_impossible),   cmocka_unit_test(test_each_refusal),
+		cmocka_unit_test(test_impossible),   cmocka_unit_test(test_no_retain),
+		cmocka_unit_test(test_each_refusal), cmocka_unit_test(test_dss),
+		cmocka_unit_test(test_thp),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
