@@ -236,6 +236,8 @@ static bool adopt(struct pool *pool, uintptr_t base, size_t count) REQUIRES(pool
 	return true;
 }
 
+uintptr_t range_first_hint;
+
 bool pool_map(struct pool *pool, size_t count, size_t align, uintptr_t *base) {
 	size_t size = count * CHUNK;
 	if (!hook_map((enum page_dss)load_relaxed(&pool->dss), pool->hint, size, align, base))
@@ -462,6 +464,8 @@ void pool_init(struct pool *pool, uintptr_t hint, int64_t dirty_ms, uint64_t now
 		list_init(&pool->unclean.bucket[i]);
 	}
 	pool->hint = hint;
+	if (range_first_hint == 0)
+		range_first_hint = hint;
 	list_init(&pool->odd);
 	store_relaxed(&pool->dss, (uint8_t)page_default_dss());
 	store_relaxed(&pool->grow_limit, PAGE_GROW_LIMIT_DEFAULT);

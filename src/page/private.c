@@ -463,13 +463,18 @@ void pool_end_odd(struct pool *pool, struct chunk *chunk) {
 
 /* -- beginning and end ----------------------------------------------------------------------------------------- */
 
+static uintptr_t hint_of(unsigned arena) {
+	if (map_home.classes == NULL)
+		return range_first_hint;
+	return (map_home.first_page << PAGE_SHIFT) + ((size_t)1 << (HOME_SHIFT - 1)) +
+	       arena % 4096 * HINT_STEP;
+}
+
 struct pool *pool_make(const struct pool_source *source) {
 	struct pool *pool = base_take(BASE_POOL, NULL);
 	if (pool == NULL)
 		return NULL;
-	uintptr_t home = map_home.classes == NULL ? 0 : map_home.first_page << PAGE_SHIFT;
-	uintptr_t hint = home + ((size_t)1 << (HOME_SHIFT - 1)) + source->arena % 4096 * HINT_STEP;
-	pool_init(pool, home == 0 ? 0 : hint, DECAY_NEVER, 0);
+	pool_init(pool, hint_of(source->arena), DECAY_NEVER, 0);
 	pool->is_private = true;
 	pool->arena = source->arena;
 	store_relaxed(&pool->dss, (uint8_t)source->dss);
