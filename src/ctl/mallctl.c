@@ -229,7 +229,9 @@ static void make_paths(void) {
 			struct part part = row_part(row, path->depth);
 			size_t number = ANY_INDEX | (size_t)(part.text - ctl_name_at(row)->name);
 			if (part.text[0] != '<') {
-				(void)number_of(range, path->depth, part, &number);
+				bool found = number_of(range, path->depth, part, &number);
+				must(found,
+				     ctl_name_at(row)->name); /* rows of one beginning stand together */
 				range = group_of(range, (unsigned)number, path->depth);
 			}
 			path->number[path->depth] = (uint16_t)number;

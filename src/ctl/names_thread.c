@@ -196,7 +196,7 @@ CALLER(thread_prof_name) {
 	return ctl_give(call, &none, sizeof none);
 }
 
-SIMPLE(thread_prof_active, as_bool, opt.prof_thread_active_init)
+SIMPLE(thread_prof_active, as_bool, false)
 WRITER(thread_prof_active) {
 	UNUSED(index);
 	UNUSED(value);
