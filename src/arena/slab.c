@@ -58,13 +58,11 @@ static COLD struct bin *bins_make(struct arena *arena, unsigned class) {
 	return bins;
 }
 
-/* Which of several bins the calling thread fills from: threads take turns. */
+/* Which of several bins the calling thread fills from: by where its thread-local storage is, which spreads threads without
+ * a word of that storage being ours. */
 static unsigned shard_of_thread(unsigned shards) {
-	static _Atomic(unsigned) turns;
-	static _Thread_local unsigned turn; /* from 1; 0: none yet */
-	if (turn == 0)
-		turn = add_relaxed(&turns, 1) % SHARDS_MAX + 1;
-	return (turn - 1) % shards;
+	uint64_t mixed = (uint64_t)tls_pointer() * 0x9e3779b97f4a7c15u;
+	return (unsigned)((mixed >> 32) * shards >> 32);
 }
 
 struct bin *bin_for_thread(struct arena *arena, unsigned class) {

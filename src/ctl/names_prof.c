@@ -36,7 +36,13 @@ WRITER(prof_prefix) {
 	return value == NULL || value->as_text == NULL ? EFAULT : ENOENT;
 }
 
-CALLER(prof_stats) {
+READER(prof_stats) {
+	UNUSED(index);
+	UNUSED(value);
+	return ENOENT;
+}
+
+CALLER(prof_recent) {
 	UNUSED(index);
 	UNUSED(call);
 	return ENOENT;

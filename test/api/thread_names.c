@@ -265,7 +265,7 @@ THREAD_TEST(profiling_names) {
 	size_t size = sizeof name;
 	const char *new = "worker";
 	CHECK(ctl("thread.prof.name", &name, &size, &new, sizeof new) == EPERM);
-	CHECK(CTL_GET(bool, "thread.prof.active") == CTL_GET(bool, "opt.prof_thread_active_init"));
+	CHECK(!CTL_GET(bool, "thread.prof.active"));
 	CHECK(CTL_SET(bool, "thread.prof.active", true) == ENOENT);
 	return NULL;
 }

@@ -17,7 +17,7 @@ compile() {
 cd "$here/.."
 compile "torture by gcc" gcc -std=c11 -O2 -c race/torture.c
 compile "torture by clang" clang -std=c11 -O2 -c race/torture.c
-compile "operators by gcc" g++ -std=c++17 -O1 -c api/operators.cpp
-compile "operators by clang" clang++ -std=c++17 -O1 -c api/operators.cpp
+compile "operators by gcc" g++ -std=c++17 -O1 -I "$BUILD/generated/include" -I ../include -c api/operators.cpp
+compile "operators by clang" clang++ -std=c++17 -O1 -I "$BUILD/generated/include" -I ../include -c api/operators.cpp
 on_ashlar g++ -std=c++17 -O0 -g real/prog/cxx_threads.cpp -o "$work/linked" -pthread || fail "linking"
 "$work/linked" | has "^total " || fail "the linked program does not run"
