@@ -124,5 +124,6 @@ EXPORT int malloc_info(int options, FILE *file) {
 }
 
 EXPORT void malloc_stats(void) {
-	malloc_stats_print(NULL, NULL, NULL);
+	if (thread_start())
+		ctl_print_summary(NULL, NULL);
 }

@@ -29,7 +29,6 @@ EXPORT int mallctlbymib(const size_t *mib, size_t length, void *old, size_t *old
 }
 
 EXPORT void malloc_stats_print(void (*write)(void *, const char *), void *opaque, const char *options) {
-	(void)options;
 	if (thread_start())
-		ctl_summary(write, opaque);
+		ctl_print(write, opaque, options);
 }

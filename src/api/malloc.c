@@ -67,6 +67,7 @@ EXPORT void *calloc(size_t count, size_t size) {
 
 /* realloc(ptr, 0) of a block, by zero_realloc. */
 static void *realloc_to_nothing(void *ptr) {
+	add_relaxed(&ctl_zero_reallocs, 1);
 	switch (opt_now(zero_realloc)) {
 	case ZERO_REALLOC_ALLOC:
 		return full_realloc(ptr, 1);

@@ -237,4 +237,6 @@ bool arena_any_destroyed(void);
 void arena_audit(struct arena *arena);
 void arena_audit_all(void); /* with the pool */
 
+#include "arena/reading.h"
+
 #endif

@@ -21,17 +21,19 @@ int ctl_by_mib(const size_t *mib, size_t length, const struct ctl_call *call);
 /* Figures of the whole heap, in bytes. Each is exact for some moment of the reading; between them time may
  * pass. */
 struct ctl_figures {
-	size_t live;      /* in blocks the program holds, by their usable size */
-	size_t cached;    /* in free blocks of thread caches and between threads */
-	size_t slab_free; /* in slabs and not handed out: free regions and remainders */
-	size_t active;    /* in pages handed out = live + cached + slab_free */
-	size_t unused;    /* in free pages that are not given back yet: dirty and muzzy */
-	size_t metadata;  /* in our own records */
-	size_t mapped;    /* address space in use = active + unused + that of our records */
-	size_t retained;  /* address space kept without memory behind it */
-	size_t resident;  /* at most this is in memory = active + unused + metadata */
-	size_t system;    /* resident set of the whole process as the system counts it; 0: unknown */
-	size_t purged;    /* given back to the system so far */
+	size_t live;         /* in blocks the program holds, by their usable size */
+	size_t cached;       /* in free blocks of thread caches and between threads */
+	size_t slab_free;    /* in slabs and not handed out: free regions and remainders */
+	size_t active;       /* in pages handed out = live + cached + slab_free */
+	size_t unused;       /* in free pages that are not given back yet: dirty and lazily freed */
+	size_t lazily_freed; /* of those the system may take */
+	size_t metadata;     /* in our own records */
+	size_t mapped;       /* address space in use = active + unused + that of our records */
+	size_t retained;     /* address space kept without memory behind it */
+	size_t resident;     /* at most this is in memory = active + unused + metadata */
+	size_t system;       /* resident set of the whole process as the system counts it; 0: unknown */
+	size_t huge;         /* the part of that in huge pages; 0: unknown */
+	size_t purged;       /* given back to the system so far */
 };
 struct ctl_figures ctl_read_figures(void);
 
@@ -46,9 +48,21 @@ struct ctl_class {
 struct ctl_class ctl_read_class(unsigned class);
 struct ctl_class ctl_read_huge(void);
 
-/* Writes the heap summary, some ten lines, piece by piece; write NULL: malloc_message, or stderr. */
-void ctl_summary(void (*write)(void *, const char *), void *opaque);
-/* The same to stderr where stats_print is true by then: registered with atexit. */
+/* The report of malloc_stats_print: takes a new snapshot, and writes piece by piece, with no lock held. write NULL:
+ * malloc_message, or stderr; letters NULL: none. Aborts when there can be no snapshot for another reason than memory. */
+void ctl_print(void (*write)(void *, const char *), void *opaque, const char *letters);
+/* Its first lines, some ten: where the memory is. */
+void ctl_print_summary(void (*write)(void *, const char *), void *opaque);
+
+/* The report for stats_print:true, registered with atexit / for stats_interval, called with no lock held: each by
+ * its own letters. */
 void ctl_print_at_exit(void);
+void ctl_print_interval(void);
+
+/* The name of an arena that exists, into name[32]. */
+void ctl_arena_name(size_t index, char *name);
+
+/* Calls of realloc(ptr, 0) with a block [atomic]. */
+extern _Atomic(uint64_t) ctl_zero_reallocs;
 
 #endif

@@ -117,7 +117,7 @@ int ctl_name_to_mib(const char *name, size_t *mib, size_t *length) {
 
 /* -- the call -------------------------------------------------------------------------------------------- */
 
-static size_t size_of(enum ctl_type type) {
+size_t ctl_type_size(enum ctl_type type) {
 	static const uint8_t sizes[] = {
 		[CTL_BOOL] = sizeof(bool),
 		[CTL_UNSIGNED] = sizeof(unsigned),
@@ -162,16 +162,18 @@ static int give_value(const struct ctl_name *row, const size_t *index, const str
 		return 0;
 	if (row->field != NULL)
 		value = ctl_read_option(row->field);
+	else if (row->record != CTL_NO_RECORD)
+		error = ctl_read_record(row, index, &value);
 	else
 		error = row->read(index, &value);
-	return error != 0 ? error : ctl_give(call, &value, size_of(row->type));
+	return error != 0 ? error : ctl_give(call, &value, ctl_type_size(row->type));
 }
 
 static int take_value(const struct ctl_name *row, const size_t *index, const struct ctl_call *call) {
 	union ctl_value value;
 	if (call->new == NULL)
 		return 0;
-	if (call->new_size != size_of(row->type))
+	if (call->new_size != ctl_type_size(row->type))
 		return EINVAL;
 	memcpy(&value, call->new, call->new_size);
 	return row->field != NULL ? ctl_write_option(row->field, &value) : row->write(index, &value);
@@ -195,7 +197,7 @@ static int run(const struct ctl_name *row, const size_t *index, const struct ctl
 	case CTL_RAW:
 		return row->raw(index, call);
 	case CTL_READ_WRITE:
-		if (call->new != NULL && call->new_size != size_of(row->type))
+		if (call->new != NULL && call->new_size != ctl_type_size(row->type))
 			return EINVAL;
 		error = give_value(row, index, call);
 		return error != 0 ? error : take_value(row, index, call);

@@ -1,5 +1,6 @@
 /* names.c - the table of mallctl names, and what stands behind the few at its top. */
 #include "ctl/names.h"
+#include "ctl/snapshot.h"
 #include "arena/arena.h"
 #include "version.h"
 
@@ -7,13 +8,11 @@
 
 SIMPLE(version, as_text, INTERFACE_VERSION)
 
-static _Atomic(uint64_t) epoch = 1;
-SIMPLE(epoch, as_uint64, load_relaxed(&epoch))
+SIMPLE(epoch, as_uint64, snapshot_epoch())
 WRITER(epoch) {
 	UNUSED(index);
 	UNUSED(value);
-	add_relaxed(&epoch, 1);
-	return 0;
+	return snapshot_refresh();
 }
 
 /* -- the table ------------------------------------------------------------------------------------------- */
@@ -59,6 +58,30 @@ static const struct ctl_name table[] = {
 	ROW(name, NOTHING, CTL_ACTION, .write = ctl_write_##function, .sentence = (text))
 #define RAW(name, type, function, text) \
 	ROW(name, type, CTL_RAW, .raw = ctl_call_##function, .sentence = (text))
+#define PLACE(name, type, record_, struct_, field_, stride_, text) \
+	ROW(name, type, CTL_READ, .record = (record_), .offset = offsetof(struct_, field_), \
+	    .stride = (stride_), .sentence = (text))
+#define TOTAL(name, type, field, text) PLACE(name, type, CTL_TOTALS, struct snapshot_totals, field, 0, text)
+#define STAT(name, type, field, stride, text) \
+	PLACE(name, type, CTL_ARENA, struct arena_reading, field, stride, text)
+#define EXTENT(name, field, text) \
+	PLACE(name, SIZE, CTL_EXTENTS, struct extent_reading, field, sizeof(struct extent_reading), text)
+#define RECORD_TOTALS struct snapshot_totals
+#define RECORD_ARENA  struct arena_reading
+#define LOCK(name, record, field, stride) \
+	PLACE(name ".num_ops", UINT64, CTL_##record, RECORD_##record, field.ops, stride, "Times taken.") \
+	PLACE(name ".num_wait", UINT64, CTL_##record, RECORD_##record, field.waits, stride, \
+	      "Times taken after sleeping.") \
+	PLACE(name ".num_spin_acq", UINT64, CTL_##record, RECORD_##record, field.spins, stride, \
+	      "Times taken after trying again and again.") \
+	PLACE(name ".num_owner_switch", UINT64, CTL_##record, RECORD_##record, field.switches, stride, \
+	      "Times taken by another thread than before.") \
+	PLACE(name ".total_wait_time", UINT64, CTL_##record, RECORD_##record, field.total_ns, stride, \
+	      "Nanoseconds threads slept for it.") \
+	PLACE(name ".max_wait_time", UINT64, CTL_##record, RECORD_##record, field.max_ns, stride, \
+	      "The longest such sleep.") \
+	PLACE(name ".max_num_thds", UINT32, CTL_##record, RECORD_##record, field.most_waiting, stride, \
+	      "Most threads that slept at the same time.")
 #include "ctl/names.def"
 #define ALIAS(name, kind, target, highest, sentence)
 #define OPTION(name, type, initial, lowest, highest, outside, writable, effect, sentence) \
@@ -89,9 +112,16 @@ bool ctl_index_valid(const char *kind, size_t index) {
 	case 'a': /* <arena> */
 		return index <= arena_count() || index == CTL_ALL_ARENAS || index == CTL_DESTROYED_ARENAS;
 	case 'm': /* <made> */
-		return arena_at((unsigned)size_min(index, ARENA_LIMIT)) != NULL || ctl_all_arenas(index);
+		return arena_at((unsigned)size_min(index, ARENA_LIMIT)) != NULL || ctl_all_arenas(index) ||
+		       (index == CTL_DESTROYED_ARENAS && arena_any_destroyed());
 	case 'b': /* <bin> */
 		return index < CLASS_SMALL_LAST;
+	case 'e': /* <extent> */
+		return index < EXTENT_CLASSES;
+	case 's': /* <slab> */
+		return index < CTL_HPA_SLABS;
+	case 'p': /* <power> */
+		return index < CTL_HPA_POWERS;
 	default: /* <large> */
 		return index < LARGE_CLASSES;
 	}

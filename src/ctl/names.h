@@ -15,6 +15,8 @@
 
 #define CTL_ALL_ARENAS       4096
 #define CTL_DESTROYED_ARENAS 4097
+#define CTL_HPA_SLABS        64
+#define CTL_HPA_POWERS       9
 #define CTL_DEPTH            7   /* parts of the longest name */
 #define CTL_NAMES_MAX        700 /* rows of the table, at most */
 
@@ -40,6 +42,9 @@ enum ctl_access {
 	CTL_ACTION,
 	CTL_RAW /* the function sees the call itself, and checks sizes and presence */
 };
+
+/* What a statistic is a place in: see snapshot.h. */
+enum ctl_record { CTL_NO_RECORD, CTL_TOTALS, CTL_ARENA, CTL_EXTENTS };
 
 union ctl_value {
 	bool as_bool;
@@ -68,6 +73,8 @@ struct ctl_name {
 	ctl_raw *raw;
 	const void *field; /* of an option; read and write are NULL */
 	const char *sentence;
+	enum ctl_record record;  /* of a statistic, which is a 64-bit number in it: */
+	uint16_t offset, stride; /* at `offset` bytes, `stride` further for each step of the last index */
 };
 unsigned ctl_name_count(void);
 const struct ctl_name *ctl_name_at(unsigned row);
@@ -78,6 +85,12 @@ bool ctl_index_valid(const char *kind, size_t index);
 /* The value of an option by its field in opt / a new one for a LIVE option: 0 or EINVAL. */
 union ctl_value ctl_read_option(const void *field);
 int ctl_write_option(const void *field, const union ctl_value *value);
+
+/* Reads a statistic from the snapshot, which is made now if there is none. EAGAIN: no memory for that. */
+int ctl_read_record(const struct ctl_name *row, const size_t *index, union ctl_value *value);
+
+/* Bytes of a value of the type. */
+size_t ctl_type_size(enum ctl_type type);
 
 /* For RAW rows. Is the old value asked for? / Copies it out if so: 0, or EINVAL when the caller expects another size; it
  * then gets what fits. / True when the caller asks for an old value of exactly `size` bytes; else *old_size is 0 now. */
@@ -101,6 +114,10 @@ bool ctl_all_arenas(size_t index);
 #define ACTION(name, function, sentence)           WRITE(name, NOTHING, function, sentence)
 #define RAW(name, type, function, sentence) \
 	int ctl_call_##function(const size_t *index, const struct ctl_call *call);
+#define TOTAL(name, type, field, sentence)
+#define STAT(name, type, field, stride, sentence)
+#define EXTENT(name, field, sentence)
+#define LOCK(name, record, field, stride)
 #include "ctl/names.def"
 #undef READ
 #undef WRITE
@@ -108,6 +125,10 @@ bool ctl_all_arenas(size_t index);
 #undef WRITE_READ
 #undef ACTION
 #undef RAW
+#undef TOTAL
+#undef STAT
+#undef EXTENT
+#undef LOCK
 
 /* For the files behind the names: */
 

@@ -38,7 +38,7 @@ enum opt_prof_time_resolution { PROF_TIME_RESOLUTION_DEFAULT, PROF_TIME_RESOLUTI
 #define OPTION_THREADS_LIMIT 4095
 
 /* Letters of a statistics print, terminated, each once. */
-#define OPTION_LETTERS "Jgmdablxeh"
+#define OPTION_LETTERS "JgmdablxehO"
 struct option_letters {
 	char text[sizeof OPTION_LETTERS];
 };

@@ -1,5 +1,5 @@
 /* summary.c - where the memory is, in a few lines for people. */
-#include "ctl/ctl.h"
+#include "ctl/print.h"
 #include "api/api.h"
 #include "cache/cache.h"
 #include "os/os.h"
@@ -7,8 +7,11 @@
 
 #include <string.h>
 
-#define TOP_CLASSES 8
-#define STDERR      2
+#define TOP_CLASSES 5
+
+/* Memory beyond live blocks worth a word about: so many bytes, and so large a part of those. */
+#define MUCH      (8 * MIB)
+#define MUCH_PART 4
 
 /* -- figures --------------------------------------------------------------------------------------------- */
 
@@ -24,11 +27,13 @@ struct ctl_figures ctl_read_figures(void) {
 		.slab_free = arenas.slab_bytes - size_min(arenas.slab_bytes, arenas.small),
 		.active = arenas.active,
 		.unused = arenas.dirty + arenas.muzzy,
+		.lazily_freed = arenas.muzzy,
 		.metadata = base.allocated,
 		.mapped = arenas.mapped - arenas.retained + base.mapped,
 		.retained = arenas.retained,
 		.resident = arenas.active + arenas.dirty + arenas.muzzy + base.allocated,
 		.system = os_resident(),
+		.huge = os_huge_resident(),
 		.purged = (size_t)arenas.purged * PAGE,
 	};
 }
@@ -65,95 +70,97 @@ struct ctl_class ctl_read_huge(void) {
 
 /* -- lines ----------------------------------------------------------------------------------------------- */
 
-struct out {
-	void (*write)(void *, const char *);
-	void *opaque;
-	struct text line;
-};
-
-static void write_stderr(void *opaque, const char *text) {
-	(void)opaque;
-	os_write(STDERR, text, strlen(text));
-}
-
-static void end_line(struct out *out) {
-	text_add(&out->line, "\n");
-	out->write(out->opaque, out->line.data);
-	out->line = text_over(out->line.data, out->line.size);
-}
-
 /* "   12.3 MiB", 11 wide. */
-static void put_bytes(struct out *out, size_t bytes) {
+static void put_bytes(struct print *print, size_t bytes) {
 	size_t unit = bytes < MIB ? KIB : MIB;
 	size_t tenths = (bytes / unit) * 10 + (bytes % unit) * 10 / unit;
-	text_add(&out->line, "%6zu.%zu %s", tenths / 10, tenths % 10, unit == KIB ? "KiB" : "MiB");
+	print_add(print, "%6zu.%zu %s", tenths / 10, tenths % 10, unit == KIB ? "KiB" : "MiB");
 }
 
-static void put_amount(struct out *out, const char *what, size_t bytes) {
-	text_add(&out->line, "  %-46s", what);
-	put_bytes(out, bytes);
-	end_line(out);
+static void put_amount(struct print *print, const char *what, size_t bytes) {
+	print_add(print, "  %-56s", what);
+	put_bytes(print, bytes);
+	print_add(print, "\n");
 }
 
-static void put_figures(struct out *out, const struct ctl_figures *figures) {
-	put_amount(out, "live: in blocks the program holds", figures->live);
-	put_amount(out, "free in thread caches and on the way to them", figures->cached);
-	put_amount(out, "free in slabs", figures->slab_free);
-	put_amount(out, "unused pages, not yet given back", figures->unused);
-	put_amount(out, "the allocator's own records", figures->metadata);
-	put_amount(out, "address space kept without memory", figures->retained);
-	put_amount(out, "given back to the system so far", figures->purged);
-	if (figures->system != 0)
-		put_amount(out, "resident: the whole process, by the system", figures->system);
-	text_add(&out->line,
-	         "  threads with a cache: %u   arenas: %u of at most %u   CPUs: %u   helper thread: %s",
-	         thread_count(), arena_made(), arena_limit(), os.cpus, thread_helper_runs() ? "yes" : "no");
-	end_line(out);
+/* What the heap accounts for of the memory of the process. */
+static size_t explained(const struct ctl_figures *figures) {
+	return figures->active + figures->unused + figures->metadata;
 }
 
-static void put_class(struct out *out, const struct ctl_class *class, bool huge) {
-	if (huge)
-		text_add(&out->line, "  %10s", "above 32 K");
-	else
-		text_add(&out->line, "  %10zu", class->size);
-	text_add(&out->line, " %12zu  ", class->blocks);
-	put_bytes(out, class->bytes);
-	text_add(&out->line, " %11zu %%", class->room == 0 ? 100 : class->bytes * 100 / class->room);
-	end_line(out);
+static size_t unexplained(const struct ctl_figures *figures) {
+	return figures->system - size_min(figures->system, explained(figures));
 }
 
-/* The classes that hold most bytes, most first. All figures are read before the first line is written:
+static void put_figures(struct print *print, const struct ctl_figures *figures) {
+	put_amount(print, "live: in blocks the program holds", figures->live);
+	put_amount(print, "cached in threads: free blocks, at hand for the next call", figures->cached);
+	put_amount(print, "slab waste: room in slabs that is in no block", figures->slab_free);
+	put_amount(print, "dirty: unused pages, not given back yet", figures->unused - figures->lazily_freed);
+	put_amount(print, "lazily freed: unused pages that the system may take", figures->lazily_freed);
+	put_amount(print, "metadata: the allocator's own records", figures->metadata);
+	put_amount(print, "retained: address space without memory behind it", figures->retained);
+	put_amount(print, "huge-page backed: of the process, as the system counts", figures->huge);
+	put_amount(print, "process RSS: memory of the process, as the system counts", figures->system);
+	put_amount(print, "unexplained: of that outside the heap (code, stacks, files)",
+	           unexplained(figures));
+}
+
+/* Says which part is largest, when much memory is in use that no live block is in. */
+static void put_cause(struct print *print, const struct ctl_figures *figures) {
+	const struct {
+		const char *what;
+		size_t bytes;
+	} causes[] = {
+		{"slab waste; blocks of few sizes hold nearly empty slabs (see the classes below)",
+	         figures->slab_free},
+		{"thread caches; a lower cache_budget or tcache_max makes them smaller", figures->cached},
+		{"dirty pages; a lower dirty_decay_ms gives them back sooner", figures->unused},
+		{"metadata; many threads, arenas or small runs of pages need records", figures->metadata},
+		{"memory outside the heap", unexplained(figures)},
+	};
+	size_t most = 0, sum = 0;
+	for (size_t i = 0; i < COUNT_OF(causes); i++) {
+		sum += causes[i].bytes;
+		most = causes[i].bytes > causes[most].bytes ? i : most;
+	}
+	if (sum < MUCH || sum < figures->live / MUCH_PART)
+		return;
+	print_add(print, "likely cause: %s\n", causes[most].what);
+}
+
+static size_t waste_of(const struct ctl_class *class) {
+	return class->room - size_min(class->room, class->bytes);
+}
+
+static void put_class(struct print *print, const struct ctl_class *class) {
+	print_add(print, "  %10zu %10zu %12zu  ", class->size, class->slabs, class->blocks);
+	put_bytes(print, waste_of(class));
+	print_add(print, " %7zu %%\n", waste_of(class) * 100 / class->room);
+}
+
+/* The classes whose slabs waste most, most first. All figures are read before the first line is written:
  * writing may allocate. */
-static void put_classes(struct out *out) {
+static void put_classes(struct print *print) {
 	struct ctl_class top[TOP_CLASSES + 1] = {0};
-	for (unsigned class = 0; class <= CLASS_LAST; class ++) {
-		struct ctl_class next = class == CLASS_NONE ? ctl_read_huge() : ctl_read_class(class);
+	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++) {
+		struct ctl_class next = ctl_read_class(class);
 		unsigned at = TOP_CLASSES;
-		for (; at > 0 && top[at - 1].bytes < next.bytes; at--)
+		for (; at > 0 && waste_of(&top[at - 1]) < waste_of(&next); at--)
 			top[at] = top[at - 1];
 		top[at] = next;
 	}
-	text_add(&out->line, "  size classes that hold most, thread caches included:");
-	end_line(out);
-	text_add(&out->line, "  %10s %12s %12s %14s", "bytes each", "blocks", "together", "of their pages");
-	end_line(out);
-	for (unsigned i = 0; i < TOP_CLASSES && top[i].bytes > 0; i++)
-		put_class(out, &top[i], top[i].size == 0);
+	if (waste_of(&top[0]) == 0)
+		return;
+	print_add(print, "size classes that waste most:\n  %10s %10s %12s %12s %9s\n", "bytes each", "slabs",
+	          "blocks", "waste", "of slabs");
+	for (unsigned i = 0; i < TOP_CLASSES && waste_of(&top[i]) > 0; i++)
+		put_class(print, &top[i]);
 }
 
-void ctl_summary(void (*write)(void *, const char *), void *opaque) {
-	char buffer[256];
+void print_summary(struct print *print) {
 	struct ctl_figures figures = ctl_read_figures();
-	struct out out = {.write = write, .opaque = opaque, .line = text_over(buffer, sizeof buffer)};
-	if (write == NULL)
-		out.write = malloc_message != NULL ? malloc_message : write_stderr;
-	text_add(&out.line, "Ashlar %s heap summary", ASHLAR_VERSION);
-	end_line(&out);
-	put_figures(&out, &figures);
-	put_classes(&out);
-}
-
-void ctl_print_at_exit(void) {
-	if (opt_now(stats_print))
-		ctl_summary(NULL, NULL);
+	put_figures(print, &figures);
+	put_cause(print, &figures);
+	put_classes(print);
 }

@@ -83,6 +83,18 @@ static bool add_block(size_t need) {
 	return false;
 }
 
+/* Counts a record of the kind that is bumped off. */
+static void count_kind(enum base_kind kind, size_t bytes) REQUIRES(base_lock) {
+	if (kind == BASE_SPAN || kind == BASE_SLAB || kind == BASE_CHUNK)
+		base.stats.spans += bytes;
+	else
+		base.stats.caches += bytes;
+}
+
+static bool is_span(enum base_kind kind) {
+	return kind == BASE_SPAN || kind == BASE_SLAB;
+}
+
 static void *bump(size_t size, size_t align) {
 	uintptr_t at = round_up(base.next, align);
 	if (base.next == 0 || at + size > base.end) {
@@ -104,8 +116,11 @@ void *base_take(enum base_kind kind, bool *fresh) {
 	if (record != NULL) {
 		base.free[kind] = record->next;
 		base.stats.idle -= size;
+		base.stats.idle_spans -= is_span(kind);
 	} else {
+		size_t before = base.stats.allocated;
 		record = bump(size, record_align(kind));
+		count_kind(kind, base.stats.allocated - before);
 	}
 	lock_drop(&base_lock);
 	return record;
@@ -117,6 +132,7 @@ void base_give(enum base_kind kind, void *memory) {
 	record->next = base.free[kind];
 	base.free[kind] = record;
 	base.stats.idle += record_size(kind);
+	base.stats.idle_spans += is_span(kind);
 	lock_drop(&base_lock);
 }
 

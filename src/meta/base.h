@@ -45,10 +45,13 @@ void base_give(enum base_kind kind, void *record);
 void *base_alloc(size_t size, size_t align);
 
 struct base_stats {
-	size_t mapped;    /* bytes of blocks */
-	size_t allocated; /* bytes bumped off them */
-	size_t idle;      /* bytes on free lists */
-	size_t huge;      /* huge pages asked for: 2 MiB each */
+	size_t mapped;     /* bytes of blocks */
+	size_t allocated;  /* bytes bumped off them */
+	size_t idle;       /* bytes on free lists */
+	size_t huge;       /* huge pages asked for: 2 MiB each */
+	size_t spans;      /* of allocated: records of runs of pages and of chunks */
+	size_t caches;     /* of allocated: thread caches and their slots */
+	size_t idle_spans; /* records of runs of pages on free lists */
 };
 struct base_stats base_read_stats(void);
 

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE 1
 #include <errno.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -110,4 +111,21 @@ size_t os_resident(void) {
 		bytes = (size_t)resident * getauxval(AT_PAGESZ);
 	errno = saved;
 	return bytes;
+}
+
+/* The file has some twenty lines, "AnonHugePages:      2048 kB" among them. */
+size_t os_huge_resident(void) {
+	static const char name[] = "AnonHugePages:";
+	int saved = errno;
+	char text[2048];
+	uint64_t kilobytes = 0;
+	if (file_read("/proc/self/smaps_rollup", text, sizeof text)) {
+		const char *at = strstr(text, name);
+		if (at != NULL) {
+			at += sizeof name - 1;
+			(void)file_take_number(&at, &kilobytes);
+		}
+	}
+	errno = saved;
+	return (size_t)kilobytes * KIB;
 }

@@ -70,6 +70,8 @@ uint64_t os_now_coarse(void);
 
 /* Resident set of this process in bytes; 0 when unknown. */
 size_t os_resident(void);
+/* The part of it in transparent huge pages; 0 when unknown. Takes some hundred microseconds. */
+size_t os_huge_resident(void);
 
 /* Sleeps while *word == value, until woken or `timeout_ns` passed (0: no limit). May return early. */
 void os_wait(_Atomic(uint32_t) *word, uint32_t value, uint64_t timeout_ns);

@@ -85,17 +85,43 @@ static bool try_state(struct lock *lock) {
 	                                               memory_order_relaxed);
 }
 
+/* The calling thread has just taken the lock. */
+static void count_take(struct lock *lock) {
+	uintptr_t self = tls_pointer();
+	lock->ops++;
+	if (lock->owner != self) {
+		lock->owner = self;
+		lock->switches++;
+	}
+}
+
+static void wait_for(struct lock *lock) {
+	uint64_t start = os_now();
+	uint32_t waiting = add_relaxed(&lock->waiting, 1) + 1;
+	while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0)
+		os_wait(&lock->state, 2, 0);
+	sub_relaxed(&lock->waiting, 1);
+	uint64_t waited = os_now() - start;
+	lock->waits++;
+	lock->total_ns += waited;
+	if (waited > lock->max_ns)
+		lock->max_ns = waited;
+	if (waiting > lock->most_waiting)
+		lock->most_waiting = waiting;
+}
+
 static NOINLINE void take_contended(struct lock *lock) {
 	if (passes(lock))
 		return;
 	int64_t limit = opt_now(mutex_max_spin);
 	for (int64_t i = 0; i < limit || limit < 0; i += SPIN_STEP) {
-		if (try_state(lock))
+		if (try_state(lock)) {
+			lock->spins++;
 			return;
+		}
 		cpu_relax();
 	}
-	while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0)
-		os_wait(&lock->state, 2, 0);
+	wait_for(lock);
 }
 
 void lock_take(struct lock *lock) NO_LOCK_ANALYSIS {
@@ -104,6 +130,7 @@ void lock_take(struct lock *lock) NO_LOCK_ANALYSIS {
 		enter_registry(lock);
 	if (unlikely(!try_state(lock)))
 		take_contended(lock);
+	count_take(lock);
 	rank_note(lock, true);
 }
 
@@ -113,6 +140,7 @@ bool lock_try(struct lock *lock) NO_LOCK_ANALYSIS {
 		enter_registry(lock);
 	if (!try_state(lock) && !passes(lock))
 		return false;
+	count_take(lock);
 	rank_note(lock, true);
 	return true;
 }
@@ -128,6 +156,52 @@ void lock_drop(struct lock *lock) NO_LOCK_ANALYSIS {
 #define EACH_LOCK(rank, lock) \
 	for (int rank = 0; rank < RANK_COUNT; rank++) \
 		for (struct lock *lock = load_acquire(&registry[rank]); lock != NULL; lock = lock->next)
+
+/* -- counts -------------------------------------------------------------------------------------------------------- */
+
+struct lock_counts lock_read_counts(const struct lock *lock) {
+	return (struct lock_counts){
+		.ops = lock->ops,
+		.waits = lock->waits,
+		.spins = lock->spins,
+		.switches = lock->switches,
+		.total_ns = lock->total_ns,
+		.max_ns = lock->max_ns,
+		.most_waiting = lock->most_waiting,
+	};
+}
+
+void lock_add_counts(struct lock_counts *sum, const struct lock_counts *one) {
+	sum->ops += one->ops;
+	sum->waits += one->waits;
+	sum->spins += one->spins;
+	sum->switches += one->switches;
+	sum->total_ns += one->total_ns;
+	sum->max_ns = one->max_ns > sum->max_ns ? one->max_ns : sum->max_ns;
+	sum->most_waiting = one->most_waiting > sum->most_waiting ? one->most_waiting : sum->most_waiting;
+}
+
+struct lock_counts lock_read_rank(enum lock_rank rank) {
+	struct lock *lock = load_acquire(&registry[rank]);
+	if (lock == NULL)
+		return (struct lock_counts){0};
+	lock_take(lock);
+	struct lock_counts counts = lock_read_counts(lock);
+	lock_drop(lock);
+	return counts;
+}
+
+void lock_reset_counts(void) {
+	EACH_LOCK (rank, lock) {
+		lock_take(lock);
+		lock->ops = lock->switches = lock->waits = lock->spins = 0;
+		lock->total_ns = lock->max_ns = 0;
+		lock->most_waiting = 0;
+		lock_drop(lock);
+	}
+}
+
+/* -- fork ---------------------------------------------------------------------------------------------------------- */
 
 static void take_registered(void) NO_LOCK_ANALYSIS {
 	EACH_LOCK (rank, lock) {
@@ -185,6 +259,7 @@ void lock_reset_all(void) {
 	EACH_LOCK (rank, lock) {
 		store_relaxed(&lock->registered, REGISTERED);
 		store_relaxed(&lock->state, 0);
+		store_relaxed(&lock->waiting, 0);
 	}
 	word_drop(&closed);
 	word_drop(&forking);

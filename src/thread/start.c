@@ -127,6 +127,7 @@ static void prepare_arenas(bool fast) {
 static void prepare(bool fast) {
 	os_start();
 	guard_start();
+	event_hooks.interval = ctl_print_interval;
 	event_hooks.suspend = word_suspend;
 	event_hooks.resume = word_resume;
 	event_hooks.suspended = word_suspended;

@@ -1,0 +1,193 @@
+/* reading.c - copies what one arena counts. */
+#include "os/os.h"
+#include "arena/inside.h"
+#include "arena/reading.h"
+
+#include <string.h>
+
+/* Bytes of page map entries for one chunk: a class and a span per page, and its record. */
+#define MAP_BYTES (CHUNK_PAGES * (1 + sizeof(void *)) + sizeof(void *))
+
+/* -- blocks ---------------------------------------------------------------------------------------------------- */
+
+static void add_blocks(struct reading_blocks *sum, const struct reading_bin *bin) {
+	sum->nmalloc += bin->nmalloc;
+	sum->ndalloc += bin->ndalloc;
+	sum->nrequests += bin->nrequests;
+	sum->nfills += bin->nfills;
+	sum->nflushes += bin->nflushes;
+}
+
+static void read_bin(struct arena *arena, unsigned class, struct arena_reading *reading) {
+	struct reading_bin *out = &reading->bins[class - 1];
+	EACH_BIN(arena, class, bin) {
+		lock_take(&bin->lock);
+		out->nmalloc += bin->filled;
+		out->ndalloc += bin->flushed;
+		out->nrequests += bin->requests;
+		out->nfills += bin->fills;
+		out->nflushes += bin->flushes;
+		out->nslabs += bin->created;
+		out->nreslabs += bin->reused;
+		out->curslabs += bin->live;
+		out->nonfull_slabs += bin->live - bin->full;
+		struct lock_counts counts = lock_read_counts(&bin->lock);
+		lock_drop(&bin->lock);
+		lock_add_counts(&reading->mutexes[MUTEX_BIN + class - 1], &counts);
+	}
+	out->curregs = out->nmalloc - out->ndalloc;
+	reading->small.allocated += out->curregs * class_info[class].bytes;
+	add_blocks(&reading->small, out);
+}
+
+static void read_large(struct reading_large *out, struct reading_blocks *sum,
+                       const struct large_stats *stats) {
+	out->nmalloc = stats->taken;
+	out->ndalloc = stats->given;
+	out->nrequests = stats->requests;
+	out->curlextents = stats->taken - stats->given;
+	sum->nmalloc += stats->taken;
+	sum->nfills += stats->taken; /* each is taken for itself... */
+	sum->ndalloc += stats->given;
+	sum->nflushes += stats->given; /* ...and given back so */
+	sum->nrequests += stats->requests;
+}
+
+static void read_blocks(struct arena *arena, struct arena_reading *reading) {
+	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
+		read_bin(arena, class, reading);
+	for (unsigned large = 0; large < LARGE_CLASSES; large++) {
+		struct large_stats stats = arena_read_own_large(arena, large);
+		if (stats.taken != 0)
+			read_large(&reading->lextents[large], &reading->large, &stats);
+	}
+	reading->large.allocated = arena_read_large_bytes(arena);
+}
+
+/* -- pages ----------------------------------------------------------------------------------------------------- */
+
+static struct lock_counts counts_of(struct lock *lock) {
+	lock_take(lock);
+	struct lock_counts counts = lock_read_counts(lock);
+	lock_drop(lock);
+	return counts;
+}
+
+static void read_locks(struct arena *arena, struct lock_counts *mutexes) {
+	struct lock_counts pages = counts_of(&arena->pages.lock),
+			   pool = counts_of(&load_acquire(&arena->pages.pool)->lock);
+	static const uint8_t of_pages[] = {MUTEX_LARGE,         MUTEX_EXTENT_AVAIL, MUTEX_EXTENTS_DIRTY,
+	                                   MUTEX_EXTENTS_MUZZY, MUTEX_DECAY_DIRTY,  MUTEX_DECAY_MUZZY};
+	for (unsigned i = 0; i < COUNT_OF(of_pages); i++)
+		mutexes[of_pages[i]] = pages;
+	mutexes[MUTEX_EXTENTS_RETAINED] = mutexes[MUTEX_EXTENTS_PINNED] = pool;
+}
+
+static void add_pages(struct arena_reading *reading, const struct page_stats *pages) {
+	reading->pactive += pages->active;
+	reading->pdirty += pages->dirty;
+	reading->pmuzzy += pages->muzzy;
+	reading->mapped += pages->mapped;
+	reading->retained += pages->retained;
+	reading->pinned += pages->pinned;
+	reading->abandoned_vm += pages->abandoned;
+	for (int s = 0; s < PAGE_STATES; s++) {
+		reading->npurge[s] += pages->passes[s];
+		reading->nmadvise[s] += pages->purges[s];
+		reading->purged[s] += pages->purged[s];
+	}
+}
+
+/* What the common pool holds. Chunks that arenas have are counted there. */
+static void add_pool(struct arena_reading *reading) {
+	struct pool_stats pool = pool_read_stats(arena_pool());
+	reading->pdirty += pool.dirty / PAGE;
+	reading->mapped += pool.dirty;
+	reading->retained += pool.pooled - pool.dirty;
+	reading->nmadvise[PAGE_DIRTY] += pool.purges;
+	reading->purged[PAGE_DIRTY] += pool.purged;
+	reading->metadata_rtree = pool.mapped / CHUNK * MAP_BYTES;
+}
+
+static void read_base(struct arena_reading *reading) {
+	struct base_stats base = base_read_stats();
+	reading->metadata_edata = base.spans;
+	reading->internal = base.caches;
+	reading->base = base.allocated - base.caches + reading->metadata_rtree;
+	reading->metadata_thp = base.huge;
+	reading->extent_avail = base.idle_spans;
+	reading->mutexes[MUTEX_BASE] = lock_read_rank(RANK_BASE);
+}
+
+void arena_read(struct arena *arena, struct arena_reading *reading) {
+	reading->nthreads = load_relaxed(&arena->threads);
+	reading->uptime = os_now() - arena->born;
+	read_blocks(arena, reading);
+	read_locks(arena, reading->mutexes);
+	struct page_stats pages = page_read_stats(&arena->pages);
+	add_pages(reading, &pages);
+	if (arena->index == 0) {
+		add_pool(reading);
+		read_base(reading);
+	}
+	reading->mapped += reading->base + reading->internal;
+	reading->resident = reading->base + reading->internal +
+	                    (reading->pactive + reading->pdirty + reading->pmuzzy) * PAGE;
+}
+
+/* -- what is over ---------------------------------------------------------------------------------------------- */
+
+bool arena_read_destroyed(struct arena_reading *reading) {
+	static struct arena_past past; /* [ctl lock: one reader at a time] */
+	arena_read_past(&past);
+	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++) {
+		const struct class_stats *from = &past.class[class];
+		struct reading_bin *to = &reading->bins[class - 1];
+		*to = (struct reading_bin){
+			.nmalloc = from->filled,
+			.ndalloc = from->flushed,
+			.nrequests = from->requests,
+			.nfills = from->fills,
+			.nflushes = from->flushes,
+			.nslabs = from->created,
+			.nreslabs = from->reused,
+		};
+		add_blocks(&reading->small, to);
+	}
+	for (unsigned large = 0; large < LARGE_CLASSES; large++)
+		read_large(&reading->lextents[large], &reading->large, &past.large[large]);
+	add_pages(reading, &past.pages);
+	return past.destroyed > 0;
+}
+
+void arena_read_extents(struct arena *arena, struct extent_reading extents[EXTENT_CLASSES]) {
+	static struct page_extent_stats walked[PAGE_CLASSES]; /* [ctl lock: one reader at a time] */
+	memset(walked, 0, sizeof walked);
+	page_read_extents(&arena->pages, walked);
+	if (arena->index == 0)
+		pool_read_extents(arena_pool(), walked);
+	for (unsigned i = 0; i < EXTENT_CLASSES; i++) {
+		const struct page_extent_stats *from = &walked[i];
+		extents[i] = (struct extent_reading){
+			.ndirty = from->count[EXTENT_DIRTY],
+			.nmuzzy = from->count[EXTENT_MUZZY],
+			.nretained = from->count[EXTENT_RETAINED],
+			.npinned = from->count[EXTENT_PINNED],
+			.dirty_bytes = from->bytes[EXTENT_DIRTY],
+			.muzzy_bytes = from->bytes[EXTENT_MUZZY],
+			.retained_bytes = from->bytes[EXTENT_RETAINED],
+			.pinned_bytes = from->bytes[EXTENT_PINNED],
+		};
+	}
+}
+_Static_assert(EXTENT_CLASSES == PAGE_CLASSES, "the same classes");
+
+void arena_add_reading(struct arena_reading *sum, const struct arena_reading *one) {
+	const uint64_t *from = (const uint64_t *)one;
+	uint64_t *to = (uint64_t *)sum;
+	for (size_t i = 0; i < offsetof(struct arena_reading, mutexes) / sizeof *from; i++)
+		to[i] += from[i];
+	for (unsigned i = 0; i < MUTEX_COUNT; i++)
+		lock_add_counts(&sum->mutexes[i], &one->mutexes[i]);
+	sum->uptime = size_max(sum->uptime, one->uptime);
+}
