@@ -5,7 +5,7 @@
 #include "os/os.h"
 #include "thread/inside.h"
 
-struct cache thread_unborn, thread_none;
+struct cache thread_unborn, thread_none, thread_suspended;
 
 /* The thread word. Reached through its distance from the thread pointer where that is fixed (see util/tls.h). */
 static _Thread_local struct cache *word = &thread_unborn;
@@ -40,23 +40,19 @@ struct cache *word_cache(void) {
 	return cache->arena != NULL ? cache : NULL;
 }
 
-/* A thread that has no cache is suspended already, one that never had one gets it afterwards. */
-static _Thread_local unsigned suspensions;
-
+/* What the word was goes with the caller: suspensions nest. */
 void *word_suspend(void) {
 	struct cache *was = word_get();
-	suspensions++;
-	word_set(&thread_none);
+	word_set(&thread_suspended);
 	return was;
 }
 
 void word_resume(void *was) {
-	suspensions--;
 	word_set(was);
 }
 
 bool word_suspended(void) {
-	return suspensions != 0;
+	return word_get() == &thread_suspended;
 }
 
 static void enlist(struct cache *cache) {
@@ -99,7 +95,7 @@ struct cache *thread_enter(void) {
 		return cache;
 	if (cache->behind != NULL)
 		return cache->behind;
-	return cache == &thread_none ? NULL : give_birth();
+	return cache == &thread_unborn ? give_birth() : NULL;
 }
 
 /* Returns a cache to where it came from. */

@@ -5,6 +5,7 @@
  *   thread_unborn   closed   nothing allocated yet: the full lane makes a cache
  *   a front         closed   every call must be seen; the cache is behind it
  *   thread_none     closed   no cache: inside our own slow paths, past its end, caching off
+ *   thread_suspended closed  no cache: inside a function of the program's that we call
  *   its cache                the fast lane
  *
  *     thread_unborn --first call--> thread_none (while being born) --> cache --destructors--> thread_none, for good
@@ -27,7 +28,7 @@ struct lane {
 };
 extern struct lane lane;
 
-extern struct cache thread_unborn, thread_none; /* [const] */
+extern struct cache thread_unborn, thread_none, thread_suspended; /* [const] */
 
 /* The thread's cache, made now if there is none yet; NULL when it is to do without. Starts the allocator when that has
  * not happened. Takes START, THREADS, ARENAS. */
