@@ -109,7 +109,8 @@ int ctl_name_to_mib(const char *name, size_t *mib, size_t *length) {
 		    !narrow(&range, depth, mib[depth], index, &indices))
 			return ENOENT;
 	}
-	if (depth == 0 && *length > 0)
+	bool more = depth == CTL_DEPTH && depth < *length && part_at(name, depth).text != NULL;
+	if ((depth == 0 && *length > 0) || more)
 		return ENOENT;
 	*length = depth;
 	return 0;
