@@ -53,12 +53,16 @@ static COLD void fill_freed(void *block, size_t bytes) {
 
 /* -- taking ---------------------------------------------------------------------------------------------------- */
 
-static void *take_cached(const struct source *source, unsigned class) {
-	void *block = NULL;
+static void *try_cached(const struct source *source, unsigned class) {
 	if (source->cache != NULL)
-		block = cache_take(source->cache, class, source->arena);
-	else if (source->arena != NULL)
-		block = arena_take(source->arena, class);
+		return cache_take(source->cache, class, source->arena);
+	return source->arena != NULL ? arena_take(source->arena, class) : NULL;
+}
+
+static void *take_cached(const struct source *source, unsigned class) {
+	void *block = try_cached(source, class);
+	if (unlikely(block == NULL) && source->arena != NULL && thread_reclaim(class_info[class].bytes))
+		block = try_cached(source, class);
 	if ((source->cache == NULL || source->cache != source->self) && block != NULL)
 		thread_count_direct(source->self, class_info[class].bytes, 0);
 	return block;
@@ -69,6 +73,8 @@ static struct span *take_large(const struct source *source, size_t size, size_t 
 		return NULL;
 	struct arena *arena = source->named ? source->arena : arena_for_size(source->arena, size);
 	struct span *span = arena_take_large(arena, size, align);
+	if (unlikely(span == NULL) && thread_reclaim(size))
+		span = arena_take_large(arena, size, align);
 	if (likely(span != NULL))
 		thread_count_direct(source->self, span->pages * PAGE, 0);
 	return span;

@@ -348,11 +348,11 @@ static struct chunk *take_oldest_unclean(struct pool *pool, size_t most, size_t 
 	return range_cut(pool, first, start, end - start);
 }
 
-/* Gives address space back too. Where that leaves too many holes, or the system refuses, only the pages go. */
+/* Gives address space back too. Where that leaves too many holes, or the system refuses, only the pages go: false. */
 static bool unmap_chunks(struct pool *pool, struct chunk *first, size_t count, size_t pages)
 	REQUIRES(pool->lock) {
 	uintptr_t base = first->base;
-	if (hook_retains() || pool->holes >= os.max_maps / 8 || os_dss_owns((void *)base))
+	if (pool->holes >= os.max_maps / 8 || os_dss_owns((void *)base))
 		return false;
 	size_t moved = 0;
 	for (size_t i = 0; i < count; i++)
@@ -409,7 +409,7 @@ static void purge_to(struct pool *pool, size_t limit) REQUIRES(pool->lock) {
 		if (first == NULL)
 			return;
 		size_t taken = unclean - pool->pages[PAGE_DIRTY] - pool->pages[PAGE_MUZZY], unmoved;
-		if (unmap_chunks(pool, first, count, taken))
+		if (!hook_retains() && unmap_chunks(pool, first, count, taken))
 			continue;
 		lock_drop(&pool->lock);
 		bool done = purge_chunks(first, count, &unmoved);
@@ -436,6 +436,24 @@ void pool_decay(struct pool *pool, uint64_t now, bool all) {
 		decay_note_left(&pool->decay, pool->pages[PAGE_DIRTY] + pool->pages[PAGE_MUZZY]);
 	}
 	lock_drop(&pool->lock);
+}
+
+bool pool_release(struct pool *pool) {
+	bool any = false;
+	lock_take(&pool->lock);
+	while (pool->clean.filled != 0) {
+		struct list *bucket = &pool->clean.bucket[bit_highest(pool->clean.filled)];
+		struct chunk *first = container_of(bucket->next, struct chunk, link);
+		size_t count = first->run;
+		(void)range_cut(pool, first, 0, count);
+		if (!unmap_chunks(pool, first, count, 0)) {
+			enter_chunks(pool, first, count);
+			break;
+		}
+		any = true;
+	}
+	lock_drop(&pool->lock);
+	return any;
 }
 
 void pool_set_decay(struct pool *pool, int64_t dirty_ms, uint64_t now) {

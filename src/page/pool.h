@@ -88,6 +88,9 @@ void pool_give(struct pool *pool, struct chunk *first, size_t count);
 
 /* Purges what the curve does not allow to stay at `now`; with `all`, everything. */
 void pool_decay(struct pool *pool, uint64_t now, bool all);
+/* Gives the address space of clean ranges of the common pool back: when memory runs out, something else may need it. True:
+ * there was some. */
+bool pool_release(struct pool *pool);
 void pool_set_decay(struct pool *pool, int64_t dirty_ms, uint64_t now);
 
 /* Counts `count` more chunks as moved by the kernel; false: too many are, the process could run out of mappings. */

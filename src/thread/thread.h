@@ -96,6 +96,10 @@ void thread_tick_free(struct cache *cache, size_t size);
  * bytes given back to the system. */
 size_t thread_trim(void);
 
+/* When there is no memory for a request of `size` bytes: gives back all that is unused, address space included. True: it
+ * was worth it, and the request may be tried again. Takes PURGE and below. */
+bool thread_reclaim(size_t size);
+
 /* Purges what is overdue, or with `all` everything unused, of one arena (NULL: every one) and of the pool. Every purge goes
  * through here: it holds PURGE, so that fork never finds pages in transit. */
 void thread_purge(struct arena *arena, bool all);

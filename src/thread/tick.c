@@ -118,6 +118,13 @@ static bool wake_change(uint32_t from, uint32_t to) {
 	return cas_acq_rel(&wake_word, &from, to);
 }
 
+bool thread_reclaim(size_t size) {
+	if (size > pool_read_stats(arena_pool()).pooled)
+		return false;
+	thread_purge(NULL, true);
+	return pool_release(arena_pool());
+}
+
 static void look_at_clock(uint64_t now) {
 	uint64_t due = load_relaxed(&next_purge);
 	if (now < due)
