@@ -42,10 +42,14 @@ READER(prof_stats) {
 	return ENOENT;
 }
 
-CALLER(prof_recent) {
+CALLER(prof_recent_max) {
 	UNUSED(index);
 	UNUSED(call);
 	return ENOENT;
+}
+CALLER(prof_recent_dump) {
+	UNUSED(index);
+	return call->old != NULL || call->old_size != NULL ? EPERM : ENOENT;
 }
 
 /* No function is set, and none can be. */
