@@ -143,10 +143,11 @@ unsigned bin_fill(struct arena *arena, unsigned class, void **slots, unsigned co
 		else if ((slab = new_slab(arena, bin, class)) == NULL)
 			break;
 		bin->last = slab;
-		taken += take_regions(slab, slots + taken, count - taken);
+		unsigned got = take_regions(slab, slots + taken, count - taken);
+		bin->filled += got; /* now: making a slab drops the lock */
+		taken += got;
 		relist(bin, slab);
 	}
-	bin->filled += taken;
 	bin->fills++;
 	bin->requests += taken < requests ? taken : requests;
 	lock_drop(&bin->lock);

@@ -88,7 +88,7 @@ static uint64_t slab_free_bytes(const struct arena_reading *all) {
 	return slabs - size_min(slabs, all->small.allocated);
 }
 
-static void collect_totals(void) {
+static void collect_totals(void) REQUIRES(snapshot_lock) {
 	const struct arena_reading *all = merged.reading;
 	uint64_t allocated = all->small.allocated + all->large.allocated;
 	uint64_t cached = size_min(all->tcache_bytes, allocated);
