@@ -383,7 +383,7 @@ bool cache_holds_of(const struct cache *cache, const struct arena *arena) {
 	return false;
 }
 
-uint64_t cache_served(const struct cache *cache, unsigned class) {
+RACY uint64_t cache_served(const struct cache *cache, unsigned class) {
 	int32_t left = cache->bin[class].left;
 	return (uint64_t)cache->depth[class].grants * CACHE_GRANT - (uint64_t)(left > 0 ? left : 0);
 }
@@ -478,13 +478,15 @@ uint64_t cache_freed(const struct cache *cache) {
 	return sum;
 }
 
-size_t cache_bytes(const struct cache *cache) {
+RACY size_t cache_bytes(const struct cache *cache) {
 	size_t sum = 0;
 	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
 		/* another thread's bin may be on its way to other storage: what cannot be is not counted */
-		unsigned count = cache->depth[class].top == NULL ? 0 : held(cache, class);
-		if (count <= cache->depth[class].depth)
-			sum += count * (size_t)class_info[class].bytes;
+		const struct cache_depth *record = &cache->depth[class];
+		uintptr_t head = (uintptr_t)cache->bin[class].head, top = (uintptr_t)record->top;
+		size_t count = top == 0 ? 0 : (top - head) / sizeof(void *);
+		if (count <= record->depth)
+			sum += count * class_info[class].bytes;
 	}
 	return sum;
 }

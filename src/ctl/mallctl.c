@@ -223,8 +223,7 @@ static struct path paths[CTL_NAMES_MAX]; /* [ctl lock until paths_made] */
 static _Atomic(bool) paths_made;         /* [atomic] */
 static struct lock ctl_lock = LOCK_INITIALIZER(RANK_CTL);
 
-static void make_paths(void) {
-	lock_take(&ctl_lock);
+static void make_paths(void) REQUIRES(ctl_lock) {
 	for (unsigned row = 0; row < ctl_name_count(); row++) {
 		struct range range = {0, ctl_name_count()};
 		struct path *path = &paths[row];
@@ -241,6 +240,12 @@ static void make_paths(void) {
 		}
 	}
 	store_release(&paths_made, true);
+}
+
+static COLD void need_paths(void) {
+	lock_take(&ctl_lock);
+	if (!load_relaxed(&paths_made))
+		make_paths();
 	lock_drop(&ctl_lock);
 }
 
@@ -268,7 +273,7 @@ int ctl_by_mib(const size_t *mib, size_t length, const struct ctl_call *call) {
 	if (length == 0 || length > CTL_DEPTH)
 		return ENOENT;
 	if (unlikely(!load_acquire(&paths_made)))
-		make_paths();
+		need_paths();
 	size_t row = mib[length - 1]; /* no name ends with an index */
 	if (row >= ctl_name_count() || !follow((unsigned)row, mib, length, index))
 		return ENOENT;

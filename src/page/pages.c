@@ -296,10 +296,10 @@ void page_zero(struct span *span, size_t bytes, size_t purge_threshold) {
 	memset(start, 0, bytes);
 }
 
-void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES],
-                uint64_t now) NO_LOCK_ANALYSIS {
+void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES], uint64_t now) {
 	if (load_relaxed(&pages->lock.registered) == 0) /* an arena that is used again has its lock */
 		lock_init(&pages->lock, RANK_PAGES);
+	lock_take(&pages->lock); /* and may have readers who found it before */
 	pages->common = pool->is_private ? NULL : pool;
 	if (pool->is_private) {
 		pages->index = pool->arena;
@@ -319,6 +319,7 @@ void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[P
 	}
 	list_init(&pages->idle_spans[0]);
 	list_init(&pages->idle_spans[1]);
+	lock_drop(&pages->lock);
 }
 
 void pages_audit(struct pages *pages) {

@@ -473,9 +473,10 @@ bool pool_allow_move(struct pool *pool, size_t count) {
 	return allowed;
 }
 
-void pool_init(struct pool *pool, uintptr_t hint, int64_t dirty_ms, uint64_t now) NO_LOCK_ANALYSIS {
+void pool_init(struct pool *pool, uintptr_t hint, int64_t dirty_ms, uint64_t now) {
 	if (load_relaxed(&pool->lock.registered) == 0) /* a record that is reused has its lock */
 		lock_init(&pool->lock, RANK_POOL);
+	lock_take(&pool->lock);
 	memset(&pool->clean, 0, sizeof *pool - offsetof(struct pool, clean));
 	for (unsigned i = 0; i < POOL_BUCKETS; i++) {
 		list_init(&pool->clean.bucket[i]);
@@ -488,6 +489,7 @@ void pool_init(struct pool *pool, uintptr_t hint, int64_t dirty_ms, uint64_t now
 	store_relaxed(&pool->dss, (uint8_t)page_default_dss());
 	store_relaxed(&pool->grow_limit, PAGE_GROW_LIMIT_DEFAULT);
 	decay_init(&pool->decay, dirty_ms, now, (uintptr_t)pool ^ now);
+	lock_drop(&pool->lock);
 }
 
 void pool_note_fresh(struct pool *pool, size_t count) {

@@ -34,7 +34,8 @@ struct pool_set {
 };
 
 struct pool {
-	void *idle; /* base.c's, while the record is unused: the lock stays in its registry */
+	void *idle;      /* base.c's, while the record is unused: the lock stays in its registry */
+	bool is_private; /* a record is of one kind for good                             [const] */
 	struct lock lock;
 	struct pool_set clean, unclean; /* all fields: [lock] */
 	struct decay decay;
@@ -50,8 +51,8 @@ struct pool {
 	uintptr_t hint;         /* where the next mapping is asked for */
 	_Atomic(uint8_t) dss;   /* enum page_dss                                     [atomic] */
 
-	bool is_private;                 /* the rest is a private pool's          [const] */
-	unsigned arena;                  /* whose                                 [const] */
+	/* the rest is a private pool's */
+	unsigned arena;                  /* whose                  [const until the pool's end] */
 	_Atomic(extent_hooks_t *) hooks; /*                                      [atomic] */
 	_Atomic(size_t) grow_limit;      /* bytes asked for ahead of need        [atomic] */
 	struct list odd;                 /* free odd ranges of a chunk and more */

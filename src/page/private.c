@@ -474,8 +474,9 @@ struct pool *pool_make(const struct pool_source *source) {
 	struct pool *pool = base_take(BASE_POOL, NULL);
 	if (pool == NULL)
 		return NULL;
+	if (!pool->is_private) /* a record that is used again may have readers who found it before */
+		pool->is_private = true;
 	pool_init(pool, hint_of(source->arena), DECAY_NEVER, 0);
-	pool->is_private = true;
 	pool->arena = source->arena;
 	store_relaxed(&pool->dss, (uint8_t)source->dss);
 	store_relaxed(&pool->grow_limit,

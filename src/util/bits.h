@@ -14,6 +14,11 @@
 #define NOINLINE      __attribute__((noinline))
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
+/* A function that reads, for figures, what its owner may be writing: doc/decisions/benign-races.md. */
+#if defined(__clang__) || defined(__GNUC__)
+#define RACY __attribute__((no_sanitize("thread"), noinline))
+#endif
+
 #define CACHE_LINE 64
 #define KIB        ((size_t)1 << 10)
 #define MIB        ((size_t)1 << 20)
