@@ -501,7 +501,8 @@ void cache_audit(const struct cache *cache) {
 			continue;
 		}
 		must(held(cache, class) <= record->depth && record->depth <= room(record), cache);
-		must(record->depth <= cache->most[class] && class <= cache->limit, cache);
+		must(class <= cache->limit, cache);
+		must(record->depth <= cache->most[class], cache);
 		must(*record->top == NULL, cache);
 		must(((uintptr_t)record->top ^ (uintptr_t)(record->top - record->depth)) < 64 * KIB, cache);
 		must(bin->empty == LOW16(record->top) && bin->full == LOW16(record->top - record->depth),

@@ -227,8 +227,8 @@ static void make_paths(void) REQUIRES(ctl_lock) {
 	for (unsigned row = 0; row < ctl_name_count(); row++) {
 		struct range range = {0, ctl_name_count()};
 		struct path *path = &paths[row];
-		for (path->depth = 0; row_part(row, path->depth).text != NULL; path->depth++) {
-			struct part part = row_part(row, path->depth);
+		struct part part;
+		for (path->depth = 0; (part = row_part(row, path->depth)).text != NULL; path->depth++) {
 			size_t number = ANY_INDEX | (size_t)(part.text - ctl_name_at(row)->name);
 			if (part.text[0] != '<') {
 				bool found = number_of(range, path->depth, part, &number);

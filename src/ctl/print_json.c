@@ -17,13 +17,13 @@ static void key(struct print *print, const char *text) {
 	print->comma = true;
 }
 
-static void open(struct print *print, const char *text, char bracket) {
+static void begin(struct print *print, const char *text, char bracket) {
 	key(print, text);
 	print_add(print, "%c", bracket);
 	print->comma = false;
 }
 
-static void close(struct print *print, char bracket) {
+static void finish(struct print *print, char bracket) {
 	print_add(print, "%c", bracket);
 	print->comma = true;
 }
@@ -55,18 +55,18 @@ static void members(struct print *print, const char *prefix, const char *list, c
 static const size_t nowhere[2];
 
 static void object(struct print *print, const char *name, const char *prefix, const char *list) {
-	open(print, name, '{');
+	begin(print, name, '{');
 	members(print, prefix, list, nowhere);
-	close(print, '}');
+	finish(print, '}');
 }
 
 static void arena_object(struct print *print, const char *name, const char *list, size_t arena) {
 	char prefix[PRINT_NAME];
 	struct text text = text_over(prefix, sizeof prefix);
 	text_add(&text, "stats.arenas.0.%s.", name);
-	open(print, name, '{');
+	begin(print, name, '{');
 	members(print, prefix, list, (const size_t[2]){arena, 0});
-	close(print, '}');
+	finish(print, '}');
 }
 
 /* -- arrays ---------------------------------------------------------------------------------------------- */
@@ -98,13 +98,13 @@ struct array {
 static void array(struct print *print, const struct array *array, size_t arena) {
 	struct columns columns;
 	open_columns(&columns, array->prefix, array->list);
-	open(print, array->key, '[');
+	begin(print, array->key, '[');
 	for (size_t i = 0; i < array->count; i++) {
-		open(print, NULL, '{');
+		begin(print, NULL, '{');
 		row(print, &columns, (const size_t[2]){arena, i});
-		close(print, '}');
+		finish(print, '}');
 	}
-	close(print, ']');
+	finish(print, ']');
 }
 
 static void bins(struct print *print, size_t arena) {
@@ -112,33 +112,33 @@ static void bins(struct print *print, size_t arena) {
 	open_columns(&figures, "stats.arenas.0.bins.0.",
 	             "nmalloc ndalloc curregs nrequests nfills nflushes nreslabs curslabs nonfull_slabs");
 	open_columns(&mutex, "stats.arenas.0.bins.0.mutex.", LOCK_FIGURES);
-	open(print, "bins", '[');
+	begin(print, "bins", '[');
 	for (size_t i = 0; i < CLASS_SMALL_LAST; i++) {
 		const size_t at[2] = {arena, i};
-		open(print, NULL, '{');
+		begin(print, NULL, '{');
 		row(print, &figures, at);
 		if (print->parts.mutexes) {
-			open(print, "mutex", '{');
+			begin(print, "mutex", '{');
 			row(print, &mutex, at);
-			close(print, '}');
+			finish(print, '}');
 		}
-		close(print, '}');
+		finish(print, '}');
 	}
-	close(print, ']');
+	finish(print, ']');
 }
 
 static void mutexes(struct print *print, const char *base, const char *names, const size_t at[2]) {
 	struct word word;
-	open(print, "mutexes", '{');
+	begin(print, "mutexes", '{');
 	while (next_word(&names, &word)) {
 		char prefix[PRINT_NAME];
 		struct text text = text_over(prefix, sizeof prefix);
 		text_add(&text, "%s%s.", base, word.name);
-		open(print, word.key, '{');
+		begin(print, word.key, '{');
 		members(print, prefix, LOCK_FIGURES, at);
-		close(print, '}');
+		finish(print, '}');
 	}
-	close(print, '}');
+	finish(print, '}');
 }
 
 /* -- huge page slabs ------------------------------------------------------------------------------------- */
@@ -158,26 +158,26 @@ static void retained(struct print *print, const char *prefix, const size_t at[2]
 }
 
 static void slabs(struct print *print, const char *name, const char *prefix, const size_t at[2]) {
-	open(print, name, '{');
+	begin(print, name, '{');
 	members(print, prefix, SLABS_BY_SIZE, at);
 	retained(print, prefix, at);
-	close(print, '}');
+	finish(print, '}');
 }
 
 static void hpa(struct print *print, size_t arena) {
 	static const char base[] = "stats.arenas.0.hpa_shard.";
 	const size_t at[2] = {arena, 0};
-	open(print, "hpa_shard", '{');
+	begin(print, "hpa_shard", '{');
 	members(print, "stats.arenas.0.hpa_",
 	        "sec_bytes sec_hits sec_misses sec_dalloc_noflush sec_dalloc_flush sec_overfills", at);
 	members(print, base,
 	        "npageslabs nactive ndirty npurge_passes npurges nhugifies nhugify_failures ndehugifies", at);
-	open(print, "slabs", '{');
+	begin(print, "slabs", '{');
 	members(print, "stats.arenas.0.hpa_shard.slabs.", "npageslabs_nonhuge nactive_nonhuge ndirty_nonhuge",
 	        at);
 	retained(print, "stats.arenas.0.hpa_shard.slabs.", at);
 	members(print, "stats.arenas.0.hpa_shard.slabs.", "npageslabs_huge nactive_huge ndirty_huge", at);
-	close(print, '}');
+	finish(print, '}');
 	array(print,
 	      &(struct array){"extent_allocation_distribution", "stats.arenas.0.hpa_shard.alloc.0.",
 	                      "min_extents max_extents extents ps pages_per_ps extents_per_ps "
@@ -186,11 +186,11 @@ static void hpa(struct print *print, size_t arena) {
 	      arena);
 	slabs(print, "full_slabs", "stats.arenas.0.hpa_shard.full_slabs.", at);
 	slabs(print, "empty_slabs", "stats.arenas.0.hpa_shard.empty_slabs.", at);
-	open(print, "nonfull_slabs", '[');
+	begin(print, "nonfull_slabs", '[');
 	for (size_t i = 0; i < CTL_HPA_SLABS; i++)
 		slabs(print, NULL, "stats.arenas.0.hpa_shard.nonfull_slabs.0.", (const size_t[2]){arena, i});
-	close(print, ']');
-	close(print, '}');
+	finish(print, ']');
+	finish(print, '}');
 }
 
 /* -- sections -------------------------------------------------------------------------------------------- */
@@ -208,23 +208,23 @@ static void sources(struct print *print, const char *list) {
 }
 
 static void options(struct print *print) {
-	open(print, "opt", '{');
+	begin(print, "opt", '{');
 	sources(print, "global_var symlink env_var");
 	members(print, "opt.malloc_conf.", "global_var_2_conf_harder", nowhere);
 	members(print, "opt.", OPTIONS, nowhere);
-	close(print, '}');
+	finish(print, '}');
 }
 
 static void general(struct print *print) {
 	members(print, "", "version", nowhere);
 	object(print, "config", "config.", CONFIGS);
-	open(print, "system", '{');
+	begin(print, "system", '{');
 	key(print, "thp_mode");
 	print_add(print, "\"%s\"", print_thp_mode());
-	close(print, '}');
+	finish(print, '}');
 	options(print);
 	object(print, "prof", "prof.", PROFILING);
-	open(print, "arenas", '{');
+	begin(print, "arenas", '{');
 	members(print, "arenas.",
 	        "narenas dirty_decay_ms muzzy_decay_ms quantum page hugepage tcache_max nbins nhbins",
 	        nowhere);
@@ -232,11 +232,11 @@ static void general(struct print *print) {
 	      &(struct array){"bin", "arenas.bin.0.", "size nregs slab_size nshards", CLASS_SMALL_LAST}, 0);
 	members(print, "arenas.", "nlextents", nowhere);
 	array(print, &(struct array){"lextent", "arenas.lextent.0.", "size", LARGE_CLASSES}, 0);
-	close(print, '}');
+	finish(print, '}');
 }
 
 static void totals(struct print *print) {
-	open(print, "stats", '{');
+	begin(print, "stats", '{');
 	members(print, "stats.",
 	        "allocated active metadata metadata_edata metadata_rtree metadata_thp resident mapped "
 	        "retained "
@@ -245,18 +245,18 @@ static void totals(struct print *print) {
 	object(print, "background_thread", "stats.background_thread.", "num_threads num_runs run_interval");
 	if (print->parts.mutexes)
 		mutexes(print, "stats.mutexes.", GLOBAL_LOCKS, nowhere);
-	close(print, '}');
+	finish(print, '}');
 }
 
 static void arena_key(struct print *print, size_t arena) {
 	char number[16];
 	struct text text = text_over(number, sizeof number);
 	text_add(&text, "%zu", arena);
-	open(print,
-	     arena == CTL_ALL_ARENAS         ? "merged"
-	     : arena == CTL_DESTROYED_ARENAS ? "destroyed"
-	                                     : number,
-	     '{');
+	begin(print,
+	      arena == CTL_ALL_ARENAS         ? "merged"
+	      : arena == CTL_DESTROYED_ARENAS ? "destroyed"
+	                                      : number,
+	      '{');
 	if (arena < ARENA_LIMIT) {
 		char name[ARENA_NAME_MAX];
 		ctl_arena_name(arena, name);
@@ -299,20 +299,20 @@ static void one_arena(struct print *print, size_t arena) {
 		      arena);
 	if (print->parts.hpa)
 		hpa(print, arena);
-	close(print, '}');
+	finish(print, '}');
 }
 
 void print_json(struct print *print) {
 	print_add(print, "{");
 	print->comma = false;
-	open(print, "jemalloc", '{');
+	begin(print, "jemalloc", '{');
 	if (print->parts.general)
 		general(print);
 	totals(print);
 	if (print_any_arena(print)) {
-		open(print, "stats.arenas", '{');
+		begin(print, "stats.arenas", '{');
 		print_each_arena(print, one_arena);
-		close(print, '}');
+		finish(print, '}');
 	}
 	object(print, "ashlar", "stats.ashlar.", SNAPSHOT_OWN);
 	print_add(print, "}}");

@@ -60,11 +60,12 @@ void guard_set_receiver(guard_receiver *wanted) {
 /* Returns only when the text was received. */
 static void fail(const char *text) {
 	guard_receiver *function = (guard_receiver *)load_relaxed(&receiver);
-	if (function == NULL) {
-		guard_write(text);
-		os_abort();
+	if (function != NULL) {
+		function(text);
+		return;
 	}
-	function(text);
+	guard_write(text);
+	os_abort();
 }
 
 void guard_fail(const char *format, ...) {

@@ -77,6 +77,7 @@ static bool is_whole(const void *addr, size_t size) {
 	return size != 0 && (((uintptr_t)addr | size) & (os.page_size - 1)) == 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): its parameters are given */
 static void *default_alloc(extent_hooks_t *table, void *new_addr, size_t size, size_t align, bool *zero,
                            bool *commit, unsigned arena) {
 	(void)table;
@@ -109,6 +110,7 @@ static void default_destroy(extent_hooks_t *table, void *addr, size_t size, bool
 }
 
 /* Address space costs nothing here that could be given back but by purging. */
+/* NOLINTNEXTLINE(readability-function-size): its parameters are given */
 static bool default_commit(extent_hooks_t *table, void *addr, size_t size, size_t offset, size_t length,
                            unsigned arena) {
 	(void)table;
@@ -120,6 +122,7 @@ static bool default_commit(extent_hooks_t *table, void *addr, size_t size, size_
 	return true;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): its parameters are given */
 static bool default_purge_lazy(extent_hooks_t *table, void *addr, size_t size, size_t offset, size_t length,
                                unsigned arena) {
 	(void)table;
@@ -129,6 +132,7 @@ static bool default_purge_lazy(extent_hooks_t *table, void *addr, size_t size, s
 	return !is_whole(at, length) || os_purge_lazy(at, length) != 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): its parameters are given */
 static bool default_purge_forced(extent_hooks_t *table, void *addr, size_t size, size_t offset, size_t length,
                                  unsigned arena) {
 	(void)table;
@@ -138,6 +142,7 @@ static bool default_purge_forced(extent_hooks_t *table, void *addr, size_t size,
 	return !is_whole(at, length) || os_purge(at, length) != 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): its parameters are given */
 static bool default_split(extent_hooks_t *table, void *addr, size_t size, size_t size_a, size_t size_b,
                           bool committed, unsigned arena) {
 	(void)table;
@@ -150,6 +155,7 @@ static bool default_split(extent_hooks_t *table, void *addr, size_t size, size_t
 	return false;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): its parameters are given */
 static bool default_merge(extent_hooks_t *table, void *addr_a, size_t size_a, void *addr_b, size_t size_b,
                           bool committed, unsigned arena) {
 	(void)table;

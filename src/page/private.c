@@ -97,11 +97,12 @@ static void give_range(struct pool *pool, struct chunk *first) {
 void private_give(struct pool *pool, struct chunk *first, size_t count) {
 	while (count > 0) {
 		size_t run = first->run;
-		struct chunk *next = count > run ? next_chunk(first, run) : NULL;
+		uintptr_t next = first->base + run * CHUNK;
 		must(run > 0 && run <= count, first);
 		give_range(pool, first);
 		count -= run;
-		first = next;
+		if (count > 0)
+			first = map_chunk(next);
 	}
 }
 

@@ -436,6 +436,12 @@ static void test_dss(void **state) {
 	assert_int_equal(own_pool.dss, PAGE_DSS_SECONDARY);
 	struct chunk *mapped = pool_take(&own_pool, 2, CHUNK);
 	assert_false(os_dss_owns((void *)mapped->base));
+	void *records[64]; /* which the refusal of mappings must not concern */
+	for (size_t i = 0; i < COUNT_OF(records); i++)
+		assert_non_null(records[i] = base_take(BASE_CHUNK, NULL));
+	for (size_t i = 0; i < COUNT_OF(records); i++)
+		base_give(BASE_CHUNK, records[i]);
+	assert_true(map_cover(FAKE_BASE, FAKE_SIZE));
 	fake.fail_map = true;
 	store_relaxed(&own_pool.dss, PAGE_DSS_DISABLED);
 	assert_null(pool_take(&own_pool, 20, CHUNK));
