@@ -105,7 +105,6 @@ static void remember(struct arena *arena) {
 		past.pages.purges[s] += pages.purges[s];
 		past.pages.passes[s] += pages.passes[s];
 	}
-	past.pages.abandoned += pages.abandoned;
 	past.destroyed++;
 	lock_drop(&past_lock);
 }
@@ -136,6 +135,9 @@ int arena_destroy(struct arena *arena) {
 	remember(arena);
 	bool done = page_destroy(&arena->pages, arena_pool());
 	must(done, arena);
+	lock_take(&past_lock);
+	past.pages.abandoned += arena->pages.abandoned;
+	lock_drop(&past_lock);
 	forget(arena);
 	sub_relaxed(&manuals, 1);
 	table_recycle(arena, false);

@@ -125,6 +125,6 @@ bool page_destroy(struct pages *pages, struct pool *heir) {
 		else
 			pool_give(home, chunk, 1);
 	}
-	pool_end(pool, heir);
+	pages->abandoned = pool_end(pool, heir);
 	return true;
 }

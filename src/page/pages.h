@@ -42,6 +42,7 @@ struct pages {
 	size_t purged[PAGE_STATES]; /* pages that left the state by purging */
 	size_t purges[PAGE_STATES]; /* calls for that */
 	size_t passes[PAGE_STATES]; /* times that was begun */
+	size_t abandoned;           /* bytes that nobody took back when it was destroyed */
 	struct list idle_spans[2];  /* span records to reuse: of slabs, of large blocks */
 };
 

@@ -114,8 +114,8 @@ enum page_state pool_purge_part(struct pool *pool, const struct hook_part *part,
 extent_hooks_t *pool_set_hooks(struct pool *pool, extent_hooks_t *hooks);
 
 /* The end of a private pool all of whose chunks are pooled: they go to `heir` when nobody but us made them, else to
- * dalloc and destroy. */
-void pool_end(struct pool *pool, struct pool *heir);
+ * dalloc and destroy. Returns the bytes that were taken back in no way. */
+size_t pool_end(struct pool *pool, struct pool *heir);
 
 /* Counts `count` chunks out that have a fresh mapping again. */
 void pool_note_fresh(struct pool *pool, size_t count);

@@ -527,7 +527,7 @@ static void end_range(struct pool *pool, struct chunk *first) {
 		add_relaxed(&pool->abandoned, size);
 }
 
-void pool_end(struct pool *pool, struct pool *heir) {
+size_t pool_end(struct pool *pool, struct pool *heir) {
 	bool ours = !load_relaxed(&pool->foreign) && heir != NULL;
 	struct chunk *first;
 	while ((first = take_any(pool)) != NULL) {
@@ -548,5 +548,7 @@ void pool_end(struct pool *pool, struct pool *heir) {
 		pool_end_odd(pool, first);
 	}
 	must(load_relaxed(&pool->mapped) == 0 && pool->odd_used == 0, pool);
+	size_t abandoned = load_relaxed(&pool->abandoned);
 	base_give(BASE_POOL, pool);
+	return abandoned;
 }

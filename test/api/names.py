@@ -203,8 +203,9 @@ def check_name(row):
 
 
 def check_moved_by(row):
-    """The test that is said to see the value change exists and mentions the name, or what follows its last index."""
-    if row.moved_by == "-":
+    """The test that is said to see the value change exists and mentions the name, or what follows its last index.
+    api/moves reads the list itself and fails for each of its names that stands still."""
+    if row.moved_by in ("-", "api/moves"):
         return
     files = [f for f in (HERE.parent).glob(row.moved_by + ".*") if f.suffix in (".c", ".cpp", ".py", ".sh", ".tsv")]
     tail = re.sub(r".*<\w+>\.", "", row.name).removeprefix("opt.")
