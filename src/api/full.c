@@ -152,6 +152,8 @@ void full_clear(void *block, size_t bytes) {
 
 /* -- freeing --------------------------------------------------------------------------------------------------- */
 
+#define RECENT 16 /* blocks of a cache looked through, unless the option says how many */
+
 /* Why a pointer is no block: the pages around it tell. */
 static void report(const char *call, const void *ptr) {
 	const struct chunk *chunk = map_chunk((uintptr_t)ptr);
@@ -173,13 +175,19 @@ static struct span *large_at(const char *call, const void *ptr) {
 	return NULL;
 }
 
+/* Blocks of a cache that are compared with one being freed. */
+static unsigned looked_through(void) {
+	unsigned set = opt_now(debug_double_free_max_scan);
+	return likely(set == 0) ? RECENT : set;
+}
+
 static void give_cached(const struct source *source, unsigned class, void *ptr, const char *call) {
 	struct cache *cache = source->cache;
 	if (class > CLASS_SMALL_LAST && ((uintptr_t)ptr & (PAGE - 1)) != 0) {
 		report(call, ptr);
 		return;
 	}
-	if (unlikely(cache != NULL && cache_holds(cache, class, ptr))) {
+	if (unlikely(cache != NULL && cache_holds(cache, class, ptr, looked_through()))) {
 		event_misuse(MISUSE_DOUBLE, call, ptr);
 		return;
 	}

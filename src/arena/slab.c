@@ -125,7 +125,7 @@ static unsigned take_regions(struct span *slab, void **slots, unsigned count) {
 		if (open == 0)
 			word++;
 	}
-	slab->from = (uint16_t)word;
+	slab->from = (uint8_t)word;
 	slab->free = (uint16_t)(slab->free - taken);
 	return taken;
 }
@@ -169,7 +169,7 @@ static bool give_region(struct span *slab, const void *ptr) {
 	bitmap_set(slab->open, region);
 	slab->free++;
 	if (region / 64 < slab->from)
-		slab->from = (uint16_t)(region / 64);
+		slab->from = (uint8_t)(region / 64);
 	return true;
 }
 

@@ -19,7 +19,6 @@
 #define SHARE_MIN     (32 * KIB)
 #define SHARE_PARTS   16 /* blocks larger than this part of the share are not cached */
 #define COLLECT_EVERY 64 /* visits, a power of two */
-#define RECENT        16 /* blocks looked at for a double free */
 
 static struct cache_settings settings;   /* [const after start] */
 static uint16_t first_most[CLASS_COUNT]; /* of new caches               [const after start] */
@@ -365,9 +364,9 @@ void cache_give(struct cache *cache, unsigned class, void *block) {
 	set_busy(cache, false);
 }
 
-bool cache_holds(const struct cache *cache, unsigned class, const void *block) {
+bool cache_holds(const struct cache *cache, unsigned class, const void *block, unsigned most) {
 	void **slot = cache->bin[class].head;
-	void **end = slot == NULL ? NULL : slot + size_min(held(cache, class), RECENT);
+	void **end = slot == NULL ? NULL : slot + size_min(held(cache, class), most);
 	while (slot < end && *slot != block)
 		slot++;
 	return slot < end;

@@ -44,8 +44,8 @@ void *cache_take(struct cache *cache, unsigned class, struct arena *arena);
 /* The full lane of free: the bin is full or closed, or the block is where the fast lane does not look. */
 void cache_give(struct cache *cache, unsigned class, void *block);
 
-/* Is the block among the most recently freed of its class? */
-bool cache_holds(const struct cache *cache, unsigned class, const void *block);
+/* Is the block among the `most` most recently freed of its class? */
+bool cache_holds(const struct cache *cache, unsigned class, const void *block, unsigned most);
 
 /* Does it hold a block of the arena? Looks at each. */
 bool cache_holds_of(const struct cache *cache, const struct arena *arena);

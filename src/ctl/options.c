@@ -330,7 +330,6 @@ static void settle(void) {
 		opt.max_background_threads = THREADS_DEFAULT;
 	if (opt.lg_san_uaf_align >= 0 && opt.lg_san_uaf_align < UAF_ALIGN_LEAST)
 		opt.lg_san_uaf_align = UAF_ALIGN_LEAST;
-	opt.debug_double_free_max_scan = 0;
 }
 
 static const char *sources[OPTION_SOURCES]; /* [const after start] */

@@ -14,7 +14,7 @@
 struct arena;
 struct chunk;
 
-enum span_kind { SPAN_FREE = 0, SPAN_SLAB, SPAN_LARGE };
+enum span_kind { SPAN_FREE = 0, SPAN_SLAB, SPAN_LARGE, SPAN_KINDS };
 
 /* For a slab: 0 <= free <= regions, free == number of set bits in open[]. */
 struct span {
@@ -27,7 +27,8 @@ struct span {
 	bool zeroed;     /* every byte reads as zero (known when taken)             [const while live] */
 	bool moved_out;  /* its whole chunks went elsewhere: they read as zero       [owner of the block] */
 	uint16_t free;   /* slab: regions not handed out                                   [bin lock] */
-	uint16_t from;   /* slab: no open region below word `from` of open[]               [bin lock] */
+	uint8_t from;    /* slab: no open region below word `from` of open[]               [bin lock] */
+	bool fenced;     /* between two guard pages, which are not in `pages`       [const while live] */
 	uint32_t shard;  /* slab: which bin of its class in the arena            [const while live] */
 	struct chunk *chunk; /* that it begins in                                    [const while live] */
 	struct list link;    /* slab: in its bin; large: in its manual arena              [bin lock] */

@@ -188,6 +188,13 @@ int os_move(void *to, void *from, size_t size) {
 	return move_pages(to, from, size);
 }
 
+int os_protect(void *addr, size_t size, bool accessible) {
+	int saved = errno;
+	int error = mprotect(addr, size, accessible ? PROT_READ | PROT_WRITE : PROT_NONE) != 0 ? errno : 0;
+	errno = saved;
+	return error;
+}
+
 int os_huge_pages(void *addr, size_t size, bool wanted) {
 	return advise(addr, size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }

@@ -2,12 +2,15 @@
 #include "os/os.h"
 #include "thread/event.h"
 #include "page/page.h"
+#include "page/inside.h"
 
 static struct page_settings settings = {.dss = PAGE_DSS_SECONDARY}; /* [const after start] */
 static _Atomic(uint8_t) default_dss = PAGE_DSS_SECONDARY;           /* [atomic] */
 
 void page_prepare(const struct page_settings *wanted) {
 	settings = *wanted;
+	fence_every[SPAN_SLAB] = wanted->fence_slabs;
+	fence_every[SPAN_LARGE] = wanted->fence_larges;
 	page_set_default_dss(wanted->dss);
 }
 

@@ -23,7 +23,8 @@ enum page_thp { PAGE_THP_DEFAULT, PAGE_THP_ALWAYS, PAGE_THP_NEVER };
 struct page_settings {
 	enum page_dss dss; /* of new arenas, and of the shared pool */
 	enum page_thp thp;
-	bool no_retain; /* purged chunks are unmapped */
+	bool no_retain;                   /* purged chunks are unmapped */
+	size_t fence_slabs, fence_larges; /* every n-th stands between guard pages; 0: none */
 };
 void page_prepare(const struct page_settings *settings);
 

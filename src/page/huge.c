@@ -264,7 +264,7 @@ bool huge_resize(struct pages *pages, struct span *span, size_t count) {
 bool page_move(struct span *to, struct span *from, size_t bytes) {
 	size_t chunks = bytes / CHUNK;
 	struct pool *pool = load_relaxed(&from->chunk->pool);
-	if (!huge_is(to) || !huge_is(from) || chunks == 0)
+	if (!huge_is(to) || !huge_is(from) || to->fenced || from->fenced || chunks == 0)
 		return false;
 	if (pool->is_private || load_relaxed(&to->chunk->pool) != pool)
 		return false;

@@ -32,6 +32,21 @@ void page_note_decay(enum page_state state, int64_t ms);
 struct span *pages_new_span(struct pages *pages, enum span_kind kind) REQUIRES(pages->lock);
 void pages_old_span(struct pages *pages, struct span *span) REQUIRES(pages->lock);
 
+/* As page_take and page_give, without guard pages. */
+struct span *pages_take_plain(struct pages *pages, enum span_kind kind, size_t count, size_t align);
+void pages_give_plain(struct pages *pages, struct span *span);
+
+/* fence.c: guard pages.
+ *
+ *   taken:  | guard | base ... pages | rest of the last OS page | guard |       guard: one OS page
+ *
+ * Every n-th span of a kind gets them, by fence_every; 0: none does                            [const after start] */
+extern size_t fence_every[SPAN_KINDS];
+/* As page_take, when it is this span's turn, and guard pages are possible; NULL: it is to be an ordinary one. */
+struct span *fence_take(struct pages *pages, enum span_kind kind, size_t count, size_t align);
+/* As page_give, of a fenced span. */
+void fence_give(struct pages *pages, struct span *span);
+
 /* A huge block begins a chunk and fills every chunk but the last; when the last is not filled, it is a shared chunk of
  * the arena, so that its tail serves small requests.
  *

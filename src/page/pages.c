@@ -211,13 +211,18 @@ static struct span *take_small(struct pages *pages, enum span_kind kind, unsigne
 	return span;
 }
 
-struct span *page_take(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
+struct span *pages_take_plain(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
 	if (count >= CHUNK_PAGES || align > CHUNK / 2)
 		return huge_take(pages, kind, count, align);
 	lock_take(&pages->lock);
 	struct span *span = take_small(pages, kind, (unsigned)count, (unsigned)(align / PAGE));
 	lock_drop(&pages->lock);
 	return span;
+}
+
+struct span *page_take(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
+	struct span *span = unlikely(fence_every[kind] != 0) ? fence_take(pages, kind, count, align) : NULL;
+	return likely(span == NULL) ? pages_take_plain(pages, kind, count, align) : span;
 }
 
 /* Gives a run of a shared chunk back. Returns the chunk when it should go to the pool. */
@@ -241,11 +246,18 @@ static void give_small(struct pages *pages, struct span *span) {
 		pool_give(load_relaxed(&whole->pool), whole, 1);
 }
 
-void page_give(struct pages *pages, struct span *span) {
+void pages_give_plain(struct pages *pages, struct span *span) {
 	if (huge_is(span))
 		huge_give(pages, span);
 	else
 		give_small(pages, span);
+}
+
+void page_give(struct pages *pages, struct span *span) {
+	if (unlikely(span->fenced))
+		fence_give(pages, span);
+	else
+		pages_give_plain(pages, span);
 }
 
 /* Changes the size of a span inside one chunk. */
@@ -272,6 +284,8 @@ static bool resize_in_chunk(struct pages *pages, struct span *span, unsigned cou
 }
 
 bool page_resize(struct pages *pages, struct span *span, size_t count) {
+	if (span->fenced)
+		return count == span->pages;
 	unsigned first = huge_is(span) ? 0 : page_in_chunk(span->chunk, span->base);
 	if (huge_is(span) || (first == 0 && count >= CHUNK_PAGES && !chunk_is_odd(span->chunk)))
 		return huge_resize(pages, span, count);
@@ -319,6 +333,7 @@ void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[P
 	}
 	list_init(&pages->idle_spans[0]);
 	list_init(&pages->idle_spans[1]);
+	list_init(&pages->stuck);
 	lock_drop(&pages->lock);
 }
 

@@ -44,6 +44,7 @@ struct pages {
 	size_t passes[PAGE_STATES]; /* times that was begun */
 	size_t abandoned;           /* bytes that nobody took back when it was destroyed */
 	struct list idle_spans[2];  /* span records to reuse: of slabs, of large blocks */
+	struct list stuck;          /* spans whose guard pages the system did not open yet: see fence.c */
 };
 
 /* Starts an arena's pages. A private pool becomes this arena's for good, and takes over its decay time; with the shared
@@ -51,12 +52,13 @@ struct pages {
 void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES], uint64_t now);
 
 /* Takes `count` >= 1 pages starting at a multiple of `align` bytes (a power of two, >= PAGE). The span has kind, base,
- * pages and zeroed filled in and nothing else; it is not in the page map. NULL: no memory. */
+ * pages, zeroed and fenced filled in and nothing else; it is not in the page map. NULL: no memory. */
 struct span *page_take(struct pages *pages, enum span_kind kind, size_t count, size_t align);
 /* Gives it back, as dirty. Its blocks must be out of the page map. */
 void page_give(struct pages *pages, struct span *span);
 
-/* Changes the size without moving. Growing takes free pages behind; shrinking gives pages back. False: not possible. */
+/* Changes the size without moving. Growing takes free pages behind; shrinking gives pages back. False: not possible,
+ * as for any span between guard pages. */
 bool page_resize(struct pages *pages, struct span *span, size_t count);
 
 /* Moves the contents of `from` into `to` by page tables where both consist of whole chunks up to the last; `from` is

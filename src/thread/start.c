@@ -102,6 +102,8 @@ static void prepare_pages(void) {
 		.dss = (enum page_dss)opt.dss,
 		.thp = opt.thp > (int)THP_NEVER ? PAGE_THP_DEFAULT : (enum page_thp)opt.thp,
 		.no_retain = !opt.retain,
+		.fence_slabs = opt.san_guard_small,
+		.fence_larges = opt.san_guard_large,
 	});
 }
 static void prepare_arenas(bool fast) {

@@ -21,7 +21,7 @@
 #define FAKE_SIZE  (8 * GIB)
 #define FAKE_PAGES (FAKE_SIZE / PAGE)
 
-enum { FAKE_MAPPED = 1, FAKE_WRITTEN = 2, FAKE_MOVED = 4 };
+enum { FAKE_MAPPED = 1, FAKE_WRITTEN = 2, FAKE_MOVED = 4, FAKE_CLOSED = 8 };
 
 struct os_facts os = {.page_size = 4096, .cpus = 2, .overcommits = true, .max_maps = 65530};
 
@@ -30,11 +30,13 @@ static struct fake {
 	bool misaligned;  /* made-up mappings begin off a chunk boundary, whatever the hint */
 	uint64_t fail_in; /* this many mappings from now, one is refused; 0: none */
 	bool fail_map;    /* all mappings are refused */
-	bool fail_unmap, fail_purge, fail_lazy, fail_refresh, fail_move;
-	bool lazy_is_now;  /* pages purged lazily lose their contents at once */
-	bool purges_owned; /* purging pages that a block owns is expected */
+	bool fail_unmap, fail_purge, fail_lazy, fail_refresh, fail_move, fail_open;
+	uint64_t fail_protect_in; /* this many calls from now, one is refused; 0: none */
+	bool lazy_is_now;         /* pages purged lazily lose their contents at once */
+	bool purges_owned;        /* purging pages that a block owns is expected */
 	uint64_t now;
 	size_t maps, unmaps, purges, lazies, refreshes, moves; /* calls so far */
+	size_t closed;                                         /* made-up pages that nobody can touch now */
 	size_t advised[2];            /* made-up pages for which huge pages were forbidden, wanted */
 	size_t mapped;                /* made-up pages mapped now */
 	size_t purged;                /* pages in purging calls so far, all three kinds */
@@ -77,7 +79,7 @@ static inline void fake_write(uintptr_t addr, size_t pages) {
 	size_t first = fake_range((void *)round_down(addr, os.page_size), os.page_size);
 	first = fake_index(addr);
 	for (size_t i = first; i < first + pages; i++) {
-		assert_true(fake.page[i] & FAKE_MAPPED);
+		assert_true((fake.page[i] & FAKE_MAPPED) && !(fake.page[i] & FAKE_CLOSED));
 		fake.page[i] |= FAKE_WRITTEN;
 	}
 }
@@ -170,6 +172,7 @@ static void fake_drop(void *addr, size_t size, bool contents) {
 	fake.purged += size / PAGE;
 	for (size_t i = first; i < first + size / PAGE; i++) {
 		assert_true(fake.purges_owned || fake.owner[i] == 0);
+		assert_false(fake.page[i] & FAKE_CLOSED);
 		if (contents)
 			fake.page[i] &= (uint8_t)~FAKE_WRITTEN;
 	}
@@ -219,6 +222,19 @@ int os_move(void *to, void *from, size_t size) {
 	for (size_t i = 0; i < size / PAGE; i++) {
 		fake.page[target + i] = fake.page[source + i] | FAKE_MOVED;
 		fake.page[source + i] = FAKE_MAPPED | FAKE_MOVED;
+	}
+	return 0;
+}
+
+int os_protect(void *addr, size_t size, bool accessible) {
+	size_t first = fake_range(addr, size);
+	if ((fake.fail_open && accessible) || (fake.fail_protect_in != 0 && --fake.fail_protect_in == 0))
+		return ENOMEM;
+	for (size_t i = first; i < first + size / PAGE; i++) {
+		bool closed = fake.page[i] & FAKE_CLOSED;
+		fake.page[i] =
+			(uint8_t)(accessible ? fake.page[i] & ~FAKE_CLOSED : fake.page[i] | FAKE_CLOSED);
+		fake.closed = fake.closed - closed + !accessible;
 	}
 	return 0;
 }
