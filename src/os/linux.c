@@ -190,6 +190,12 @@ int os_move(void *to, void *from, size_t size) {
 
 int os_protect(void *addr, size_t size, bool accessible) {
 	int saved = errno;
+	/* Parts of a mapping that was never written to would each get a record of pages of their own when they are,
+	 * and not merge again. So it is written to before it is split. */
+	if (!accessible) {
+		*(volatile char *)addr = 0;
+		(void)advise(addr, size, MADV_DONTNEED);
+	}
 	int error = mprotect(addr, size, accessible ? PROT_READ | PROT_WRITE : PROT_NONE) != 0 ? errno : 0;
 	errno = saved;
 	return error;

@@ -232,8 +232,8 @@ int os_protect(void *addr, size_t size, bool accessible) {
 		return ENOMEM;
 	for (size_t i = first; i < first + size / PAGE; i++) {
 		bool closed = fake.page[i] & FAKE_CLOSED;
-		fake.page[i] =
-			(uint8_t)(accessible ? fake.page[i] & ~FAKE_CLOSED : fake.page[i] | FAKE_CLOSED);
+		fake.page[i] = (uint8_t)(accessible ? fake.page[i] & ~FAKE_CLOSED
+		                                    : (fake.page[i] & ~FAKE_WRITTEN) | FAKE_CLOSED);
 		fake.closed = fake.closed - closed + !accessible;
 	}
 	return 0;
