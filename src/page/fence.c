@@ -42,32 +42,38 @@ static void widen(struct span *span) {
 	span->fenced = false;
 }
 
-/* Closes or opens the guard pages of a wide span; opened, both are open. False: the system refused. */
-static bool protect(const struct span *span, bool accessible) {
+/* Closes / opens the guard pages of a wide span. False: the system refused, and one may be closed and one open. */
+static bool close_guards(const struct span *span) {
 	char *low = (char *)span->base, *high = low + span->pages * PAGE - os.page_size;
-	return os_protect(low, os.page_size, accessible) == 0 &&
-	       os_protect(high, os.page_size, accessible) == 0;
+	return os_protect(low, os.page_size, false) == 0 && os_protect(high, os.page_size, false) == 0;
+}
+
+static bool open_guards(const struct span *span) {
+	return os_protect((void *)span->base, span->pages * PAGE, true) == 0; /* what is open stays so */
 }
 
 /* -- giving back ----------------------------------------------------------------------------------------------- */
 
-/* It may be long until somebody uses it. */
 static void shelve(struct pages *pages, struct span *span) {
-	(void)os_purge((void *)(span->base + os.page_size), span->pages * PAGE - 2 * os.page_size);
 	lock_take(&pages->lock);
 	list_append(&pages->stuck, &span->link);
 	lock_drop(&pages->lock);
 }
 
+static void give_open(struct pages *pages, struct span *span) {
+	pages_give_plain(pages, span);
+	sub_relaxed(&standing, 1);
+}
+
 /* Gives a wide span back, whose guard pages may be closed. Where the system does not open them, nobody gets it until it
- * does. */
+ * does, which may take long: nothing of it stays resident. */
 static void give_wide(struct pages *pages, struct span *span) {
-	if (protect(span, true)) {
-		pages_give_plain(pages, span);
-		sub_relaxed(&standing, 1);
-	} else {
-		shelve(pages, span);
+	if (open_guards(span)) {
+		give_open(pages, span);
+		return;
 	}
+	(void)os_purge((void *)(span->base + os.page_size), span->pages * PAGE - 2 * os.page_size);
+	shelve(pages, span);
 }
 
 /* Tries the span again that has waited longest. */
@@ -77,8 +83,13 @@ static void retry(struct pages *pages) {
 	if (first != NULL)
 		list_remove(first);
 	lock_drop(&pages->lock);
-	if (first != NULL)
-		give_wide(pages, container_of(first, struct span, link));
+	if (first == NULL)
+		return;
+	struct span *span = container_of(first, struct span, link);
+	if (open_guards(span))
+		give_open(pages, span);
+	else
+		shelve(pages, span);
 }
 
 void fence_give(struct pages *pages, struct span *span) {
@@ -109,7 +120,7 @@ struct span *fence_take(struct pages *pages, enum span_kind kind, size_t count, 
 		sub_relaxed(&standing, 1);
 		return NULL;
 	}
-	if (!protect(span, false)) {
+	if (!close_guards(span)) {
 		give_wide(pages, span);
 		return NULL;
 	}

@@ -25,6 +25,9 @@
 #endif
 
 enum mode { FAIL_ONE, FAIL_FROM, FAIL_EVERY };
+/* With immediate purging a short run makes all the calls a long one would. */
+#define CONF "dirty_decay_ms:0,san_guard_large:3,san_guard_small:5"
+
 enum { MOST_CALLS = 5000, MOST_BROKEN = 10, HANG = 60, RAN_OUT = 40, FAILED_SOME = 41, ROUNDS = 30 };
 
 static atomic_long calls, failures;
@@ -253,8 +256,7 @@ static bool start_run(enum mode mode, long k) {
 		alarm(HANG);
 		setenv("TEST_FAULT_AT", at, 1);
 		setenv("TEST_FAULT_MODE", how, 1);
-		/* With immediate purging a short run makes all the calls a long one would. */
-		setenv("MALLOC_CONF", "dirty_decay_ms:0", 1);
+		setenv("MALLOC_CONF", CONF, 1);
 		execl("/proc/self/exe", "mapping", (char *)NULL);
 		_exit(99);
 	}
@@ -263,7 +265,7 @@ static bool start_run(enum mode mode, long k) {
 	if (!WIFEXITED(status) || (WEXITSTATUS(status) != RAN_OUT && WEXITSTATUS(status) != FAILED_SOME)) {
 		fprintf(stderr,
 		        "mode %d, call %ld: status 0x%x; repeat with TEST_FAULT_MODE=%d TEST_FAULT_AT=%ld "
-		        "MALLOC_CONF=dirty_decay_ms:0\n",
+		        "MALLOC_CONF=" CONF "\n",
 		        (int)mode, k, (unsigned)status, (int)mode, k);
 		CHECK(++broken < MOST_BROKEN);
 		return k < MOST_CALLS;

@@ -227,6 +227,7 @@ int main(int count, char **arguments) {
 	for (size_t i = 0; i < 3; i++) {
 		start(pages[i], "");
 		start(pages[i], "dirty_decay_ms:0");
+		start(pages[i], "dirty_decay_ms:0,san_guard_large:2,san_guard_small:2");
 		start(pages[i], "dirty_decay_ms:1,muzzy_decay_ms:1");
 	}
 	return 0;
