@@ -55,8 +55,9 @@ int os_refresh(void *addr, size_t size);
  * and zero. The caller copies instead when this fails: EFAULT when the system sees the old range as several
  * mappings, ENOTSUP when it cannot move safely at all. The marks of os_huge_pages move along. */
 int os_move(void *to, void *from, size_t size);
-/* Lets the range be read and written, or touched by nobody: then its pages are given back. Each end of an inaccessible
- * range may cost a mapping until it is accessible again; ENOMEM when there are too many. */
+/* Lets the range, which may be accessible in part, be read and written, or be touched by nobody: then its pages are
+ * given back first, also where the call fails. Each end of an inaccessible range may cost a mapping until it is accessible
+ * again; ENOMEM when there are too many. */
 int os_protect(void *addr, size_t size, bool accessible);
 /* Asks for / forbids transparent huge pages in a range. */
 int os_huge_pages(void *addr, size_t size, bool wanted);

@@ -438,19 +438,49 @@ static void test_abort(void **state) {
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
+/* Closed pages end who touches them; opened, all of the range is there, the closed pages as zero. */
+static void test_protect(void **state) {
+	(void)state;
+	void *got = NULL;
+	assert_int_equal(os_map(NULL, 5 * os.page_size, &got), 0);
+	char *start = got;
+	memset(start, 1, 5 * os.page_size);
+	errno = 4711;
+	assert_int_equal(os_protect(start + os.page_size, os.page_size, false), 0);
+	assert_int_equal(os_protect(start + 3 * os.page_size, os.page_size, false), 0);
+	for (size_t i = 0; i < 5; i++) {
+		pid_t child = fork();
+		if (child == 0) {
+			*(volatile char *)(start + i * os.page_size) = 2;
+			_exit(0);
+		}
+		int status = 0;
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(WIFSIGNALED(status), i % 2);
+	}
+	assert_int_equal(os_protect(start, 5 * os.page_size, true), 0);
+	for (size_t i = 0; i < 5; i++) {
+		assert_int_equal(start[i * os.page_size], i % 2 == 0);
+		start[i * os.page_size] = 3;
+	}
+	assert_int_equal(os_unmap(start, 5 * os.page_size), 0);
+	assert_int_equal(os_protect(start, os.page_size, true), ENOMEM);
+	assert_int_equal(errno, 4711);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_facts),       cmocka_unit_test(test_one_cpu),
-		cmocka_unit_test(test_map),         cmocka_unit_test(test_map_at),
-		cmocka_unit_test(test_hint),        cmocka_unit_test(test_larger_page),
-		cmocka_unit_test(test_purge),       cmocka_unit_test(test_refresh),
-		cmocka_unit_test(test_huge_pages),  cmocka_unit_test(test_move),
-		cmocka_unit_test(test_move_pieces), cmocka_unit_test(test_move_neighbour),
-		cmocka_unit_test(test_resident),    cmocka_unit_test(test_time),
-		cmocka_unit_test(test_wait),        cmocka_unit_test(test_thread),
-		cmocka_unit_test(test_write),       cmocka_unit_test(test_write_parts),
-		cmocka_unit_test(test_env),         cmocka_unit_test(test_read_link),
-		cmocka_unit_test(test_abort),
+		cmocka_unit_test(test_protect),        cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_one_cpu),        cmocka_unit_test(test_map),
+		cmocka_unit_test(test_map_at),         cmocka_unit_test(test_hint),
+		cmocka_unit_test(test_larger_page),    cmocka_unit_test(test_purge),
+		cmocka_unit_test(test_refresh),        cmocka_unit_test(test_huge_pages),
+		cmocka_unit_test(test_move),           cmocka_unit_test(test_move_pieces),
+		cmocka_unit_test(test_move_neighbour), cmocka_unit_test(test_resident),
+		cmocka_unit_test(test_time),           cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_thread),         cmocka_unit_test(test_write),
+		cmocka_unit_test(test_write_parts),    cmocka_unit_test(test_env),
+		cmocka_unit_test(test_read_link),      cmocka_unit_test(test_abort),
 	};
 	return cmocka_run_group_tests(tests, start_os, NULL);
 }
