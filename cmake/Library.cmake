@@ -69,12 +69,20 @@ if(ASHLAR_COVERAGE)
 	target_link_options(ashlar_static INTERFACE --coverage)
 endif()
 
-# compat/: what programs linked to jemalloc look for.
+# compat/: what programs linked to jemalloc look for, and what new ones are linked with: libjemalloc.so is there for the
+# linker only, which takes the name libjemalloc.so.2 from it.
 set(ASHLAR_COMPAT ${CMAKE_CURRENT_BINARY_DIR}/compat)
+add_library(ashlar_jemalloc SHARED $<TARGET_OBJECTS:ashlar_objects>)
+target_link_options(ashlar_jemalloc PRIVATE
+	-Wl,--version-script=${version_script} -Wl,-soname,libjemalloc.so.2 -Wl,-s -Wl,-z,nodelete)
+set_target_properties(ashlar_jemalloc PROPERTIES OUTPUT_NAME jemalloc NO_SONAME ON LINKER_LANGUAGE C
+	LIBRARY_OUTPUT_DIRECTORY ${ASHLAR_COMPAT} LINK_DEPENDS ${version_script})
+if(ASHLAR_COVERAGE)
+	target_link_options(ashlar_jemalloc PRIVATE --coverage)
+endif()
 add_custom_command(TARGET ashlar POST_BUILD
 	COMMAND ${CMAKE_COMMAND} -E make_directory ${ASHLAR_COMPAT}
 	COMMAND ${CMAKE_COMMAND} -E create_symlink ../$<TARGET_SONAME_FILE_NAME:ashlar> ${ASHLAR_COMPAT}/libjemalloc.so.2
-	COMMAND ${CMAKE_COMMAND} -E create_symlink libjemalloc.so.2 ${ASHLAR_COMPAT}/libjemalloc.so
 	VERBATIM)
 
-add_custom_target(library DEPENDS ashlar ashlar_static)
+add_custom_target(library DEPENDS ashlar ashlar_static ashlar_jemalloc)

@@ -207,8 +207,10 @@ ASHLAR_PUBLIC int ASHLAR_NAME(malloc_info)(int options, FILE *file) ASHLAR_NOTHR
 /* Writes the heap summary, a few readable lines, to stderr. [L] */
 ASHLAR_PUBLIC void ASHLAR_NAME(malloc_stats)(void) ASHLAR_NOTHROW;
 
-/* The same through `write`, piece by piece, each call with `opaque`; write NULL: through malloc_message, or
- * to stderr. `options` are letters of jemalloc(3) and have no effect yet. [J] */
+/* Writes statistics through `write`, piece by piece, each call with `opaque`; write NULL: through
+ * malloc_message, or to stderr. `options` are letters, NULL none: J for JSON, O for OpenMetrics [A], and what
+ * to leave out: g general, m merged, d destroyed, a each arena, b bins, l large classes, x locks, e extents,
+ * h huge pages. `write` may allocate. [J] */
 ASHLAR_PUBLIC void ASHLAR_NAME(malloc_stats_print)(void (*write)(void *opaque, const char *text),
                                                    void *opaque, const char *options) ASHLAR_QUIET;
 

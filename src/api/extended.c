@@ -74,12 +74,21 @@ static NOINLINE void *take_flagged(size_t size, unsigned flags) {
 /* The lane's alignments: 2^n - 1. */
 static const uint16_t lane_masks[PAGE_SHIFT + 1] = {0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 2047, 4095};
 
+/* Zeroed memory as from calloc, by the lane where it has some. */
+static void *take_zeroed(size_t size, unsigned flags) {
+	unsigned align = flags & ~FLAG_ZERO;
+	void *block;
+	if (align <= PAGE_SHIFT && lane_take_aligned(size, lane_masks[align], &block))
+		return memset(block, 0, size_usable_aligned(size, align_of(align)));
+	return take_flagged(size, flags);
+}
+
 EXPORT void *mallocx(size_t size, int flags) {
 	unsigned word = (unsigned)flags;
 	void *block;
 	if (likely(word <= PAGE_SHIFT) && lane_take_aligned(size, lane_masks[word], &block))
 		return block;
-	return take_flagged(size, word);
+	return (word & FLAG_ZERO) != 0 ? take_zeroed(size, word) : take_flagged(size, word);
 }
 
 EXPORT size_t nallocx(size_t size, int flags) {

@@ -129,11 +129,11 @@ void *full_calloc(size_t count, size_t size) {
 	if (total < LARGE_MIN) {
 		void *block = take(total, 1);
 		return block == NULL ? full_fail(ENOMEM, "in calloc(): out of memory")
-		                     : memset(block, 0, total);
+		                     : memset(block, 0, class_info[size_class(total)].bytes);
 	}
 	void *cached; /* was in use before: to be cleared, as dirty pages would be */
 	if (total <= CACHED_MAX && lane_take(total, &cached))
-		return memset(cached, 0, total);
+		return memset(cached, 0, class_info[size_class(total)].bytes);
 	struct source source = full_source();
 	struct span *span = take_large(&source, total, PAGE);
 	if (span != NULL)
@@ -144,8 +144,8 @@ void *full_calloc(size_t count, size_t size) {
 
 void full_clear(void *block, size_t bytes) {
 	struct span *span = bytes > CACHED_MAX ? map_span(block) : NULL;
-	if (span == NULL)
-		memset(block, 0, bytes); /* may have been in use before */
+	if (span == NULL || fills())
+		memset(block, 0, bytes); /* may have been in use before, or filled just now */
 	else
 		page_zero(span, bytes, opt_now(calloc_madvise_threshold));
 }

@@ -61,7 +61,8 @@ EXPORT void *calloc(size_t count, size_t size) {
 	if (total <= 64)
 		clear_small(block, total);
 	else
-		memset(block, 0, total);
+		memset(block, 0,
+		       class_info[size_class(total)].bytes); /* whole: see rallocx with MALLOCX_ZERO */
 	return block;
 }
 

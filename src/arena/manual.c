@@ -17,7 +17,8 @@ int arena_create(extent_hooks_t *hooks, unsigned *index) {
 	struct arena *arena = table_reserve();
 	if (arena == NULL)
 		return EAGAIN;
-	const struct pool_source source = {.hooks = hooks, .arena = arena->index, .dss = page_default_dss()};
+	const struct pool_source source = {
+		.hooks = hooks, .arena = arena->index, .dss = page_default_dss(), .common = arena_pool()};
 	const int64_t decay_ms[PAGE_STATES] = {[PAGE_DIRTY] = arena_default_decay(PAGE_DIRTY),
 	                                       [PAGE_MUZZY] = arena_default_decay(PAGE_MUZZY)};
 	struct pool *pool = pool_make(&source);

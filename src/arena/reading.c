@@ -104,6 +104,7 @@ static void add_pool(struct arena_reading *reading) {
 	reading->pdirty += pool.dirty / PAGE;
 	reading->mapped += pool.dirty;
 	reading->retained += pool.pooled - pool.dirty;
+	reading->npurge[PAGE_DIRTY] += pool.passes;
 	reading->nmadvise[PAGE_DIRTY] += pool.purges;
 	reading->purged[PAGE_DIRTY] += pool.purged;
 	reading->metadata_rtree = pool.mapped / CHUNK * MAP_BYTES;

@@ -38,8 +38,26 @@ static bool same_part(struct part a, struct part b) {
 	       memcmp(a.text, b.text, a.length) == 0;
 }
 
+/* An index; the low bits tell where in the row's name its kind stands. */
+#define ANY_INDEX 0x8000u
+
+/* What each row's numbers must be, made of the table once: a call by numbers is then a comparison. */
+struct path {
+	uint16_t number[CTL_DEPTH];
+	uint8_t at[CTL_DEPTH +
+	           1]; /* where its parts begin; the last: behind the end, as if another followed */
+	uint8_t depth;
+};
+static struct path paths[CTL_NAMES_MAX]; /* [ctl lock until paths_made] */
+static _Atomic(bool) paths_made;         /* [atomic] */
 static struct part row_part(unsigned row, unsigned depth) {
-	return part_at(ctl_name_at(row)->name, depth);
+	const char *name = ctl_name_at(row)->name;
+	if (unlikely(!load_acquire(&paths_made)))
+		return part_at(name, depth);
+	const struct path *path = &paths[row];
+	if (depth >= path->depth)
+		return (struct part){NULL, 0};
+	return (struct part){name + path->at[depth], path->at[depth + 1] - path->at[depth] - 1u};
 }
 
 /* The rows of `range` from `first` on that agree with it at `depth`. */
@@ -211,16 +229,6 @@ static int run(const struct ctl_name *row, const size_t *index, const struct ctl
 
 /* -- by numbers ------------------------------------------------------------------------------------------ */
 
-/* An index; the low bits tell where in the row's name its kind stands. */
-#define ANY_INDEX 0x8000u
-
-/* What each row's numbers must be, made of the table once: a call by numbers is then a comparison. */
-struct path {
-	uint16_t number[CTL_DEPTH];
-	uint16_t depth;
-};
-static struct path paths[CTL_NAMES_MAX]; /* [ctl lock until paths_made] */
-static _Atomic(bool) paths_made;         /* [atomic] */
 static struct lock ctl_lock = LOCK_INITIALIZER(RANK_CTL);
 
 static void make_paths(void) REQUIRES(ctl_lock) {
@@ -237,6 +245,8 @@ static void make_paths(void) REQUIRES(ctl_lock) {
 				range = group_of(range, (unsigned)number, path->depth);
 			}
 			path->number[path->depth] = (uint16_t)number;
+			path->at[path->depth] = (uint8_t)(part.text - ctl_name_at(row)->name);
+			path->at[path->depth + 1] = (uint8_t)(path->at[path->depth] + part.length + 1);
 		}
 	}
 	store_release(&paths_made, true);

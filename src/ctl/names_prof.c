@@ -58,7 +58,12 @@ READER(prof_hook) {
 	value->as_pointer = NULL;
 	return 0;
 }
-WRITER(prof_hook) {
+OFF_WRITER(prof_hook)
+
+READER(prof_backtrace) {
+	return ctl_read_prof_hook(index, value);
+}
+WRITER(prof_backtrace) {
 	UNUSED(index);
 	return value->as_pointer == NULL ? EINVAL : ENOENT;
 }

@@ -130,7 +130,7 @@ const char *option_nearest(const char *key, size_t length) {
 		unsigned steps = distance(key, length, name);
 		if (strlen(name) > length && memcmp(name, key, length) == 0) /* the beginning of a name */
 			steps = 1;
-		if (steps < best && steps < length) {
+		if (steps < best && steps <= length / 3) {
 			best = steps;
 			nearest = name;
 		}
@@ -238,7 +238,8 @@ static const char *read_pair(struct reading *reading, const char *text) {
 	if (*end == 0)
 		return NULL;
 	if (end[1] == 0) {
-		give_up(reading, "Conf string ends with comma", (struct piece){end, 0});
+		give_up(reading, "Conf string ends with comma",
+		        (struct piece){key.text, (size_t)(end - key.text)});
 		return NULL;
 	}
 	return end + 1;

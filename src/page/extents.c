@@ -153,6 +153,10 @@ static void add_pool(struct page_stats *stats, struct pool *pool) {
 	stats->passes[PAGE_DIRTY] += own.passes;
 }
 
+RACY size_t page_peek_active(const struct pages *pages) {
+	return pages->active;
+}
+
 struct page_stats page_read_stats(struct pages *pages) {
 	struct pool *pool = load_acquire(&pages->pool);
 	struct page_extent_stats pinned = {.count = {0}};

@@ -101,6 +101,8 @@ struct page_stats {
 	size_t abandoned; /* bytes of address space that nobody took back */
 	size_t purged[PAGE_STATES], purges[PAGE_STATES], passes[PAGE_STATES];
 };
+/* Pages handed out, without asking for the lock: a guess while others work. */
+size_t page_peek_active(const struct pages *pages);
 struct page_stats page_read_stats(struct pages *pages);
 
 /* Free runs of pages in one state, by page size class: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, ... pages. A run

@@ -268,6 +268,15 @@ static bool grow(struct pool *pool, size_t count, size_t align) REQUIRES(pool->l
 	return true;
 }
 
+struct chunk *pool_take_free(struct pool *pool, size_t count, size_t align) {
+	lock_take(&pool->lock);
+	struct chunk *first = take_from_set(pool, &pool->unclean, count, align);
+	if (first == NULL)
+		first = take_from_set(pool, &pool->clean, count, align);
+	lock_drop(&pool->lock);
+	return first;
+}
+
 struct chunk *pool_take(struct pool *pool, size_t count, size_t align) {
 	if (pool->is_private)
 		return private_take(pool, count, align);

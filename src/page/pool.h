@@ -52,6 +52,7 @@ struct pool {
 	_Atomic(uint8_t) dss;   /* enum page_dss                                     [atomic] */
 
 	/* the rest is a private pool's */
+	struct pool *common;             /* gives it what others left      [const until the pool's end] */
 	unsigned arena;                  /* whose                  [const until the pool's end] */
 	_Atomic(extent_hooks_t *) hooks; /*                                      [atomic] */
 	_Atomic(size_t) grow_limit;      /* bytes asked for ahead of need        [atomic] */
@@ -72,6 +73,7 @@ struct pool_source {
 	unsigned arena;        /* index that the hooks are told */
 	enum page_dss dss;     /* for the default hooks */
 	size_t grow_limit;     /* bytes; 0: PAGE_GROW_LIMIT_DEFAULT */
+	struct pool *common;   /* under default hooks free chunks of this one serve first; NULL: none */
 };
 /* A private pool. Its decay time is that of the arena it is given to (pages_init). NULL: no memory. */
 struct pool *pool_make(const struct pool_source *source);
@@ -79,6 +81,8 @@ struct pool *pool_make(const struct pool_source *source);
 /* Takes `count` adjacent chunks, the first at a multiple of `align` bytes (a power of two, at least CHUNK). Returns the
  * record of the first; those of the others by map_chunk. All are CHUNK_WHOLE, without owner. NULL: no memory. */
 struct chunk *pool_take(struct pool *pool, size_t count, size_t align);
+/* The same of chunks that are pooled already; the pool does not grow. */
+struct chunk *pool_take_free(struct pool *pool, size_t count, size_t align);
 /* Takes exactly the chunks [base, base + count * CHUNK); false when they are not all free, nor can be mapped. */
 bool pool_take_at(struct pool *pool, uintptr_t base, size_t count);
 /* Lets the chunks behind the first `at` of a huge block, which begins with `first`, have another fate than those. False:

@@ -186,6 +186,19 @@ static bool map_more(struct pool *pool, size_t count, size_t align, struct grant
 	return done;
 }
 
+/* Chunks that are free in the common pool, such as those of arenas that were destroyed, change hands. */
+static struct chunk *inherit(struct pool *pool, size_t count, size_t align) {
+	struct chunk *first = pool->common == NULL ? NULL : pool_take_free(pool->common, count, align);
+	if (first == NULL)
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+		store_release(&next_chunk(first, i)->pool, pool);
+	sub_relaxed(&pool->common->mapped, count);
+	add_relaxed(&pool->mapped, count);
+	first->run = (uint32_t)count;
+	return first;
+}
+
 /* What a source says of its memory is true of each chunk. */
 static void mark(struct chunk *first, size_t count, const struct grant *grant) {
 	for (size_t i = 0; i < count; i++) {
@@ -204,6 +217,9 @@ static struct chunk *grow(struct pool *pool, size_t count, size_t align) {
 	size_t got = count;
 	if (count > SIZE_LIMIT / CHUNK)
 		return NULL;
+	struct chunk *first = hooked.table == &page_default_hooks ? inherit(pool, count, align) : NULL;
+	if (first != NULL)
+		return first;
 	bool done = hooked.table == &page_default_hooks ? map_more(pool, count, align, &grant, &got)
 	                                                : hook_alloc(hooked, count * CHUNK, align, &grant);
 	if (!done)
@@ -212,7 +228,7 @@ static struct chunk *grow(struct pool *pool, size_t count, size_t align) {
 		return_fresh(pool, &grant, got * CHUNK);
 		return NULL;
 	}
-	struct chunk *first = map_chunk(grant.base);
+	first = map_chunk(grant.base);
 	mark(first, got, &grant);
 	return got == count ? first : cut_out(pool, first, 0, count);
 }
@@ -479,6 +495,7 @@ struct pool *pool_make(const struct pool_source *source) {
 		pool->is_private = true;
 	pool_init(pool, hint_of(source->arena), DECAY_NEVER, 0);
 	pool->arena = source->arena;
+	pool->common = source->common;
 	store_relaxed(&pool->dss, (uint8_t)source->dss);
 	store_relaxed(&pool->grow_limit,
 	              source->grow_limit != 0 ? source->grow_limit : PAGE_GROW_LIMIT_DEFAULT);

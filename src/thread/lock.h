@@ -11,7 +11,7 @@
  * Ranks: a thread takes locks only in rising rank order (checked in debug builds); two of one rank never together,
  * except by fork, which takes all of them in registry order.
  *
- *   CTL -> START -> PURGE -> THREADS -> ARENAS -> TRANSFER -> BIN -> PAGES -> POOL -> MAP -> BASE
+ *   START -> PURGE -> CTL -> THREADS -> ARENAS -> TRANSFER -> BIN -> PAGES -> POOL -> MAP -> BASE
  *
  * A static lock enters the registry when it is first taken, a dynamic one in lock_init: a lock that was never
  * taken needs no care at fork. While fork holds all locks, nobody enters the registry, so that none is held by others
@@ -34,9 +34,9 @@
 #define NO_LOCK_ANALYSIS  THREAD_ANNOTATION(no_thread_safety_analysis)
 
 enum lock_rank {
-	RANK_CTL,      /* ctl/mallctl.c: one thread at a time refreshes the figures */
 	RANK_START,    /* thread/start.c: the one initialisation */
 	RANK_PURGE,    /* thread/tick.c: one thread at a time runs overdue decay */
+	RANK_CTL,      /* ctl/mallctl.c: one thread at a time refreshes the figures */
 	RANK_THREADS,  /* thread/thread.c: list of thread caches */
 	RANK_ARENAS,   /* arena/arena.c: table of arenas, assignment of threads */
 	RANK_TRANSFER, /* cache/transfer.c: one class's blocks in transit between threads */
@@ -79,7 +79,7 @@ struct lock_counts {
 struct lock_counts lock_read_counts(const struct lock *lock) REQUIRES(lock);
 /* Sums; of the last two the larger one. */
 void lock_add_counts(struct lock_counts *sum, const struct lock_counts *one);
-/* The same of the first registered lock of a rank of which there is one, taking it; all zero: never taken yet. */
+/* The same of the first registered lock of a rank of which there is one, without taking it; all zero: never taken yet. */
 struct lock_counts lock_read_rank(enum lock_rank rank);
 /* Zeroes the counts of every registered lock, taking one after the other: the caller holds none. */
 void lock_reset_counts(void);

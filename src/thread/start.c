@@ -50,7 +50,7 @@ static void start_caches(void) {
 
 /* Options that concern every block keep all threads in the full lane. */
 static bool lane_is_closed(void) {
-	return opt.junk != JUNK_FALSE || opt.zero;
+	return opt.junk != JUNK_FALSE || opt.zero || opt.debug_double_free_max_scan != 0;
 }
 
 static void check_purge(void) {
