@@ -47,6 +47,7 @@ struct path {
 	uint8_t at[CTL_DEPTH +
 	           1]; /* where its parts begin; the last: behind the end, as if another followed */
 	uint8_t depth;
+	uint16_t end[CTL_DEPTH]; /* the row behind the last that agrees with it so far */
 };
 static struct path paths[CTL_NAMES_MAX]; /* [ctl lock until paths_made] */
 static _Atomic(bool) paths_made;         /* [atomic] */
@@ -62,6 +63,8 @@ static struct part row_part(unsigned row, unsigned depth) {
 
 /* The rows of `range` from `first` on that agree with it at `depth`. */
 static struct range group_of(struct range range, unsigned first, unsigned depth) {
+	if (likely(load_acquire(&paths_made)))
+		return (struct range){first, paths[first].end[depth]};
 	struct part part = row_part(first, depth);
 	struct range group = {first, first + 1};
 	while (group.end < range.end && same_part(row_part(group.end, depth), part))
@@ -106,7 +109,7 @@ static bool number_of(struct range range, unsigned depth, struct part part, size
 		return false;
 	if (named.text[0] == '<')
 		return parse_index(part, number);
-	for (unsigned row = range.first; row < range.end; row++) {
+	for (unsigned row = range.first; row < range.end; row = group_of(range, row, depth).end) {
 		if (same_part(row_part(row, depth), part)) {
 			*number = row;
 			return true;
@@ -115,7 +118,11 @@ static bool number_of(struct range range, unsigned depth, struct part part, size
 	return false;
 }
 
+static void need_paths(void);
+
 int ctl_name_to_mib(const char *name, size_t *mib, size_t *length) {
+	if (unlikely(!load_acquire(&paths_made)))
+		need_paths();
 	struct range range = {0, ctl_name_count()};
 	size_t index[CTL_DEPTH];
 	unsigned indices = 0, depth = 0;
@@ -245,6 +252,7 @@ static void make_paths(void) REQUIRES(ctl_lock) {
 				range = group_of(range, (unsigned)number, path->depth);
 			}
 			path->number[path->depth] = (uint16_t)number;
+			path->end[path->depth] = (uint16_t)range.end;
 			path->at[path->depth] = (uint8_t)(part.text - ctl_name_at(row)->name);
 			path->at[path->depth + 1] = (uint8_t)(path->at[path->depth] + part.length + 1);
 		}

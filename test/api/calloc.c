@@ -105,8 +105,24 @@ static void random_mix(void **state) {
 		free(blocks[i]);
 }
 
+/* Also what is usable beyond the request: a block that grows with MALLOCX_ZERO is zero all over. */
+static void whole_blocks(void **state) {
+	(void)state;
+	for (size_t size = 1; size <= 40000; size += 1 + size / 7) {
+		char *dirty = malloc(size), *block;
+		assert_non_null(dirty);
+		memset(dirty, 0xff, malloc_usable_size(dirty));
+		free(dirty);
+		assert_non_null(block = calloc(1, size));
+		for (size_t i = 0, usable = malloc_usable_size(block); i < usable; i++)
+			assert_int_equal(block[i], 0);
+		free(block);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(whole_blocks),
 		cmocka_unit_test(small_after_dirtying),
 		cmocka_unit_test(large_after_dirtying),
 		cmocka_unit_test(huge_after_dirtying),

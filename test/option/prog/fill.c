@@ -65,6 +65,7 @@ static void new_blocks(void) {
 	NEW("mallocx_uncached", mallocx_(300, MALLOCX_TCACHE_NONE), 300);
 	NEW("mallocx_zero", mallocx_(300, MALLOCX_ZERO), 300);
 	NEW("mallocx_zero_large", mallocx_(100000, MALLOCX_ZERO), 100000);
+	NEW("mallocx_zero_huge", mallocx_(6000000, MALLOCX_ZERO), 6000000);
 	NEW("calloc", calloc(4, 80), 300);
 	NEW("calloc_cached_large", calloc(2, 10240), 20000);
 	NEW("calloc_large", calloc(10, 10000), 100000);
