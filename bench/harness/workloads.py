@@ -136,6 +136,8 @@ def resident(n):
                          kind="together"))
     rows.append(Workload("idle-threads", ["idle", "threads=1000"], "kib_thread", kind="once",
                          bounds=[Bound("kib_thread", "value", 8)]))
+    rows.append(Workload("ctl", ["ctl"], "read_ns", kind="once",
+                         bounds=[Bound("read_ns", "value", 200), Bound("epoch_us", "value", 100)]))
     rows.append(Workload("static-tls", ["{bench}/tls", "{lib}"], "tls_bytes", kind="once", preload=False,
                          bounds=[Bound("tls_bytes", "value", 8)]))
     return rows
