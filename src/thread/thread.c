@@ -87,7 +87,8 @@ static COLD struct cache *give_birth(void) {
 	return cache;
 }
 
-struct cache *thread_enter(void) {
+/* A thread that has no open cache: new, watched, without one, or in a library loaded late. */
+static NOINLINE struct cache *enter_otherwise(void) {
 	if (!thread_start())
 		return NULL;
 	struct cache *cache = word_get();
@@ -96,6 +97,15 @@ struct cache *thread_enter(void) {
 	if (cache->behind != NULL)
 		return cache->behind;
 	return cache == &thread_unborn ? give_birth() : NULL;
+}
+
+struct cache *thread_enter(void) {
+	if (likely(word_is_fixed)) { /* never before the start */
+		struct cache *cache = tls_word(lane.word);
+		if (likely(cache->arena != NULL))
+			return cache;
+	}
+	return enter_otherwise();
 }
 
 /* Returns a cache to where it came from. */
