@@ -139,6 +139,7 @@ static void all_at_once(void) {
 	CHECK(set_flag(true) == 0);
 	expect_helpers(1);
 	CHECK(set_flag(false) == 0);
+	expect_helpers(0);
 }
 
 /* Several threads and a heap that would have a helper of itself; but it was forbidden. */
