@@ -1,5 +1,6 @@
 /* steps.c - exact instruction counts of malloc and free, by single-stepping.
  *     steps LIB.so|- [pair] SIZE...
+ *     steps LIB.so|- flags=FLAGS SIZE...      of mallocx and dallocx with that word of flags; 0 where there are none
  * A child that preloads the library warms its cache up, stops, and then makes calls; the parent steps over
  * every instruction and counts from the first of malloc (or free) to the return to the caller. Two patterns:
  * `pair` frees each block at once, `batch` allocates 16 and frees 16. The median is the fast path, the mean
@@ -23,8 +24,16 @@
 
 enum { WARM_LOOPS = 4096, WARM_DEPTH = 32, PINS = 8, PAIRS = 64, BATCHES = 16, DEPTH = 16, CALLS = 512 };
 
-typedef void *steps_malloc_fn(size_t);
-typedef void steps_free_fn(void *);
+/* malloc and free do not look at the second argument. */
+typedef void *steps_malloc_fn(size_t, int);
+typedef void steps_free_fn(void *, int);
+
+static const char *const steps_names[2][2] = {{"malloc", "free"}, {"mallocx", "dallocx"}};
+static const char steps_flags_name[] = "STEPS_FLAGS";
+
+static const char *const *steps_pair(void) {
+	return steps_names[getenv(steps_flags_name) != NULL];
+}
 
 struct steps_state {
 	uintptr_t pc, sp, caller;
@@ -40,31 +49,26 @@ static void steps_fail(const char *what) {
 	exit(1);
 }
 
-/* Through dlsym: the address the loader chose, without the jump table in between. */
-static void *steps_symbol(const char *name) {
-	void *at = dlsym(RTLD_DEFAULT, name);
-	if (at == NULL)
-		steps_fail(name);
-	return at;
-}
-
-static void steps_warm(steps_malloc_fn *m, steps_free_fn *f, size_t size) {
+static void steps_warm(steps_malloc_fn *m, steps_free_fn *f, size_t size, int flags) {
 	void *volatile block[WARM_DEPTH];
 	for (int i = 0; i < WARM_LOOPS; i++) {
 		for (int j = 0; j < WARM_DEPTH; j++)
-			block[j] = m(size);
+			block[j] = m(size, flags);
 		for (int j = 0; j < WARM_DEPTH; j++)
-			f(block[j]);
+			f(block[j], flags);
 	}
 	/* A few blocks stay, so that the slab in use is never the only and never an empty one. */
 	for (int j = 0; j < PINS; j++)
-		block[j] = m(size);
+		block[j] = m(size, flags);
 }
 
 static int steps_child(const char *size_text, bool batch) {
 	size_t size = strtoul(size_text, NULL, 0);
-	void *m_at = steps_symbol("malloc");
-	void *f_at = steps_symbol("free");
+	const char *text = getenv(steps_flags_name);
+	int flags = text == NULL ? 0 : (int)strtol(text, NULL, 0);
+	/* Through dlsym: the address the loader chose, without the jump table in between. */
+	void *m_at = dlsym(RTLD_DEFAULT, steps_pair()[0]);
+	void *f_at = dlsym(RTLD_DEFAULT, steps_pair()[1]);
 	steps_malloc_fn *m;
 	steps_free_fn *f;
 	void *volatile block[DEPTH];
@@ -73,16 +77,18 @@ static int steps_child(const char *size_text, bool batch) {
 	void *both[2] = {m_at, f_at};
 	if (write(3, both, sizeof both) != (ssize_t)sizeof both)
 		return 1;
-	steps_warm(m, f, size);
+	if (m_at == NULL || f_at == NULL)
+		return 0;
+	steps_warm(m, f, size, flags);
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
 		return 1;
 	raise(SIGSTOP);
 	int depth = batch ? DEPTH : 1;
 	for (int i = 0; i < (batch ? BATCHES : PAIRS); i++) {
 		for (int j = 0; j < depth; j++)
-			block[j] = m(size);
+			block[j] = m(size, flags);
 		for (int j = 0; j < depth; j++)
-			f(block[j]);
+			f(block[j], flags);
 	}
 	raise(SIGSTOP);
 	return 0;
@@ -182,24 +188,32 @@ static void steps_measure(char *const *argv, const char *mode, const char *suffi
 	if (child < 0 || read(end[0], entry, sizeof entry) != (ssize_t)sizeof entry)
 		steps_fail("the child did not start");
 	close(end[0]);
+	if (entry[0] == NULL || entry[1] == NULL) {
+		waitpid(child, &status, 0);
+		printf(" %s%s=0 %s%s=0", steps_pair()[0], suffix, steps_pair()[1], suffix);
+		return;
+	}
 	if (waitpid(child, &status, 0) != child || !WIFSTOPPED(status))
 		steps_fail("the child did not stop");
 	count[0].n = count[1].n = 0;
 	steps_trace(child, entry, count);
 	kill(child, SIGKILL);
 	waitpid(child, &status, 0);
-	steps_print("malloc", suffix, &count[0]);
-	steps_print("free", suffix, &count[1]);
+	steps_print(steps_pair()[0], suffix, &count[0]);
+	steps_print(steps_pair()[1], suffix, &count[1]);
 }
 
 int main(int argc, char **argv) {
 	if (argc == 3 && strncmp(argv[1], "--", 2) == 0)
 		return steps_child(argv[2], strcmp(argv[1], "--batch") == 0);
 	if (argc < 3) {
-		fprintf(stderr, "usage: steps LIB.so|- [pair] SIZE...\n");
+		fprintf(stderr, "usage: steps LIB.so|- [pair | flags=FLAGS] SIZE...\n");
 		return 2;
 	}
-	bool pair_only = strcmp(argv[2], "pair") == 0;
+	bool flagged = strncmp(argv[2], "flags=", 6) == 0,
+	     pair_only = flagged || strcmp(argv[2], "pair") == 0;
+	if (flagged)
+		setenv(steps_flags_name, argv[2] + 6, 1);
 	for (int i = pair_only ? 3 : 2; i < argc; i++) {
 		char *pass[2] = {argv[1], argv[i]};
 		printf("size=%s", argv[i]);

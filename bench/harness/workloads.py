@@ -66,6 +66,9 @@ def calls(n):
     for size in (16, 64, 256, 1024, 4096):
         rows.append(Workload(f"steps-{size}", ["steps", "{lib}", "pair", str(size)], "malloc", kind="once", preload=False,
                              bounds=[Bound("malloc", "value", 20), Bound("free", "value", 20)]))
+    for name, flags in (("plain", 0), ("align64", 6)):
+        rows.append(Workload(f"steps-mallocx-{name}", ["steps", "{lib}", f"flags={flags}", "64"], "mallocx", kind="once",
+                             preload=False, bounds=[Bound("mallocx", "value", 24)]))
     reps = "reps=" + str(max(3, int(n(9))))
     for size in (16, 64, 256, 1024, 4096):
         rows.append(Workload(f"single-{size}", ["pairs", f"size={size}", "mode=single", "count=" + n(4e6), reps],

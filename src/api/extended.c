@@ -60,27 +60,25 @@ static struct source source_of(unsigned flags) {
 
 /* -- allocating ------------------------------------------------------------------------------------------ */
 
-static NOINLINE void *take_flagged(size_t size, unsigned flags) {
-	size_t align = align_of(flags), usable = size_usable_aligned(size, align);
-	struct source source = source_of(flags);
-	void *block = usable == 0 ? NULL : full_take(&source, usable, align);
-	if (block == NULL)
-		return full_fail(ENOMEM, "in mallocx(): out of memory");
-	if ((flags & FLAG_ZERO) != 0)
-		full_clear(block, usable);
-	return block;
-}
-
 /* The lane's alignments: 2^n - 1. */
 static const uint16_t lane_masks[PAGE_SHIFT + 1] = {0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 2047, 4095};
 
-/* Zeroed memory as from calloc, by the lane where it has some. */
-static void *take_zeroed(size_t size, unsigned flags) {
-	unsigned align = flags & ~FLAG_ZERO;
-	void *block;
-	if (align <= PAGE_SHIFT && lane_take_aligned(size, lane_masks[align], &block))
-		return memset(block, 0, size_usable_aligned(size, align_of(align)));
-	return take_flagged(size, flags);
+/* All but a plain request that the lane has a block for. */
+static NOINLINE void *take_flagged(size_t size, unsigned flags) {
+	size_t align = align_of(flags), usable = size_usable_aligned(size, align);
+	unsigned plain = flags & ~FLAG_ZERO;
+	void *block = NULL;
+	/* To be zeroed, and else plain: as calloc, by the lane. */
+	if (flags != plain && plain <= PAGE_SHIFT && lane_take_aligned(size, lane_masks[plain], &block))
+		return memset(block, 0, usable);
+	struct source source = source_of(flags);
+	if (usable != 0)
+		block = full_take(&source, usable, align);
+	if (block == NULL)
+		return full_fail(ENOMEM, "in mallocx(): out of memory");
+	if (flags != plain)
+		full_clear(block, usable);
+	return block;
 }
 
 EXPORT void *mallocx(size_t size, int flags) {
@@ -88,7 +86,7 @@ EXPORT void *mallocx(size_t size, int flags) {
 	void *block;
 	if (likely(word <= PAGE_SHIFT) && lane_take_aligned(size, lane_masks[word], &block))
 		return block;
-	return (word & FLAG_ZERO) != 0 ? take_zeroed(size, word) : take_flagged(size, word);
+	return take_flagged(size, word);
 }
 
 EXPORT size_t nallocx(size_t size, int flags) {
@@ -224,8 +222,7 @@ size_t extended_batch(void **slots, size_t count, size_t size, int flags) {
 	struct source source = source_of(word);
 	if (usable == 0 || count == 0 || source.arena == NULL)
 		return 0;
-	bool filled = opt.zero || opt.junk != JUNK_FALSE;
-	if (align > PAGE || usable > SMALL_MAX || filled)
+	if (align > PAGE || usable > SMALL_MAX || full_fills())
 		taken = take_each(&source, usable, align, slots, count);
 	else
 		taken = take_run(&source, size_class(usable), slots, count);
