@@ -34,7 +34,7 @@ struct source full_source(void) {
 #define JUNK_FRESH 0xA5
 #define JUNK_FREED 0x5A
 
-static bool fills(void) {
+bool full_fills(void) {
 	return unlikely(opt.zero || opt.junk != JUNK_FALSE);
 }
 
@@ -88,7 +88,7 @@ ALWAYS_INLINE void *take_from(const struct source *source, size_t size, size_t a
 		struct span *span = take_large(source, size, align);
 		block = span == NULL ? NULL : (void *)span->base;
 	}
-	if (fills() && block != NULL)
+	if (full_fills() && block != NULL)
 		fill_fresh(block, full_usable(block));
 	thread_tick_malloc(source->self, size);
 	return block;
@@ -144,7 +144,7 @@ void *full_calloc(size_t count, size_t size) {
 
 void full_clear(void *block, size_t bytes) {
 	struct span *span = bytes > CACHED_MAX ? map_span(block) : NULL;
-	if (span == NULL || fills())
+	if (span == NULL || full_fills())
 		memset(block, 0, bytes); /* may have been in use before, or filled just now */
 	else
 		page_zero(span, bytes, opt_now(calloc_madvise_threshold));
@@ -191,7 +191,7 @@ static void give_cached(const struct source *source, unsigned class, void *ptr, 
 		event_misuse(MISUSE_DOUBLE, call, ptr);
 		return;
 	}
-	if (fills())
+	if (full_fills())
 		fill_freed(ptr, class_info[class].bytes);
 	if (cache != source->self || cache == NULL)
 		thread_count_direct(source->self, 0, class_info[class].bytes);
@@ -211,7 +211,7 @@ void full_give(const struct source *source, void *ptr, const char *call) {
 		if (unlikely(span == NULL))
 			return;
 		size = span->pages * PAGE;
-		if (fills())
+		if (full_fills())
 			fill_freed(ptr, size);
 		arena_give_large(span);
 		thread_count_direct(source->self, 0, size);
@@ -272,7 +272,7 @@ bool full_resize(void *ptr, size_t size) {
 	size_t old = span->pages * PAGE;
 	if (!arena_resize_large(span, size))
 		return false;
-	if (fills() && span->pages * PAGE > old)
+	if (full_fills() && span->pages * PAGE > old)
 		fill_fresh((char *)ptr + old, span->pages * PAGE - old);
 	return true;
 }

@@ -58,4 +58,7 @@ void full_clear(void *block, size_t bytes);
 /* errno = error, or with xmalloc:true the message "Error WHAT" and an end. Returns NULL. */
 void *full_fail(int error, const char *what);
 
+/* Are blocks filled with something as they come or go (options junk and zero)? */
+bool full_fills(void);
+
 #endif

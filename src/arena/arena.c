@@ -108,17 +108,15 @@ struct block_facts arena_describe(const void *block) {
 /* -- decay and statistics -------------------------------------------------------------------------------------- */
 
 void arena_decay_all(uint64_t now, bool all) {
-	EACH_ARENA (arena, i) {
+	EACH_ARENA (arena, i)
 		page_decay(&arena->pages, now, all);
-		if (arena_own_pool(arena) != NULL)
-			pool_decay(arena_own_pool(arena), now, all);
-	}
 	pool_decay(arena_pool(), now, all);
 }
 
 void arena_decay(struct arena *arena, uint64_t now, bool all) {
 	page_decay(&arena->pages, now, all);
-	pool_decay(load_relaxed(&arena->pages.pool), now, all);
+	if (arena_own_pool(arena) == NULL)
+		pool_decay(arena_pool(), now, all);
 }
 
 struct class_stats arena_read_own_class(struct arena *arena, unsigned class) {
@@ -128,7 +126,7 @@ struct class_stats arena_read_own_class(struct arena *arena, unsigned class) {
 		return (struct class_stats){
 			.filled = large.taken, .flushed = large.given, .requests = large.requests};
 	}
-	EACH_BIN(arena, class, bin) {
+	EACH_BIN (arena, class, bin) {
 		lock_take(&bin->lock);
 		own.filled += bin->filled;
 		own.flushed += bin->flushed;
@@ -138,19 +136,10 @@ struct class_stats arena_read_own_class(struct arena *arena, unsigned class) {
 		own.created += bin->created;
 		own.reused += bin->reused;
 		own.slabs += bin->live;
+		own.nonfull += bin->live - bin->full;
 		lock_drop(&bin->lock);
 	}
 	return own;
-}
-
-size_t arena_count_nonfull(struct arena *arena, unsigned class) {
-	size_t nonfull = 0;
-	EACH_BIN(arena, class, bin) {
-		lock_take(&bin->lock);
-		nonfull += bin->live - bin->full;
-		lock_drop(&bin->lock);
-	}
-	return nonfull;
 }
 
 struct large_stats arena_read_own_large(struct arena *arena, unsigned large) {
@@ -179,18 +168,23 @@ size_t arena_count_unused(void) {
 	return sum;
 }
 
+void arena_add_class(struct class_stats *sum, const struct class_stats *own) {
+	sum->filled += own->filled;
+	sum->flushed += own->flushed;
+	sum->fills += own->fills;
+	sum->flushes += own->flushes;
+	sum->requests += own->requests;
+	sum->created += own->created;
+	sum->reused += own->reused;
+	sum->slabs += own->slabs;
+	sum->nonfull += own->nonfull;
+}
+
 struct class_stats arena_read_class(unsigned class) {
 	struct class_stats sum = {0};
 	EACH_ARENA (arena, i) {
 		struct class_stats own = arena_read_own_class(arena, class);
-		sum.filled += own.filled;
-		sum.flushed += own.flushed;
-		sum.fills += own.fills;
-		sum.flushes += own.flushes;
-		sum.requests += own.requests;
-		sum.created += own.created;
-		sum.reused += own.reused;
-		sum.slabs += own.slabs;
+		arena_add_class(&sum, &own);
 	}
 	return sum;
 }
@@ -224,8 +218,8 @@ struct arena_stats arena_read_stats(void) {
 
 void arena_audit(struct arena *arena) {
 	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
-		EACH_BIN(arena, class, bin)
-	bin_audit(bin, class);
+		EACH_BIN (arena, class, bin)
+			bin_audit(bin, class);
 	pages_audit(&arena->pages);
 	if (arena_own_pool(arena) != NULL)
 		pool_audit(arena_own_pool(arena));

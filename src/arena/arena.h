@@ -206,8 +206,9 @@ struct arena_stats arena_read_stats(void);
 /* Per cached class, over all arenas. Large ones: filled, flushed and requests only. */
 struct class_stats {
 	uint64_t filled, flushed, fills, flushes, requests, created, reused;
-	size_t slabs;
+	size_t slabs, nonfull; /* now; those with free regions */
 };
+void arena_add_class(struct class_stats *sum, const struct class_stats *own);
 struct class_stats arena_read_class(unsigned class);
 /* The same of one arena, over its shards. */
 struct class_stats arena_read_own_class(struct arena *arena, unsigned class);

@@ -61,8 +61,8 @@ static void free_larges(struct arena *arena) {
 static void free_blocks(struct arena *arena) {
 	free_larges(arena);
 	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
-		EACH_BIN(arena, class, bin)
-	bin_reset(bin);
+		EACH_BIN (arena, class, bin)
+			bin_reset(bin);
 }
 
 int arena_reset(struct arena *arena) {
@@ -74,24 +74,13 @@ int arena_reset(struct arena *arena) {
 
 /* -- destroy --------------------------------------------------------------------------------------------------- */
 
-static void add_class(struct class_stats *sum, const struct class_stats *own) {
-	sum->filled += own->filled;
-	sum->flushed += own->flushed;
-	sum->fills += own->fills;
-	sum->flushes += own->flushes;
-	sum->requests += own->requests;
-	sum->created += own->created;
-	sum->reused += own->reused;
-	sum->slabs += own->slabs;
-}
-
 /* Adds what an arena without blocks has counted. */
 static void remember(struct arena *arena) {
 	struct page_stats pages = page_read_stats(&arena->pages);
 	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++) {
 		struct class_stats own = arena_read_own_class(arena, class);
 		lock_take(&past_lock);
-		add_class(&past.class[class], &own);
+		arena_add_class(&past.class[class], &own);
 		lock_drop(&past_lock);
 	}
 	lock_take(&past_lock);
@@ -113,8 +102,8 @@ static void remember(struct arena *arena) {
 /* The record is used again: counts begin at zero. The bins and the locks stay. */
 static void forget(struct arena *arena) {
 	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
-		EACH_BIN(arena, class, bin)
-	bin_forget(bin);
+		EACH_BIN (arena, class, bin)
+			bin_forget(bin);
 	for (unsigned large = 0; large < LARGE_CLASSES; large++) {
 		store_relaxed(&arena->large[large].taken, 0);
 		store_relaxed(&arena->large[large].given, 0);

@@ -18,24 +18,21 @@ static void add_blocks(struct reading_blocks *sum, const struct reading_bin *bin
 	sum->nflushes += bin->nflushes;
 }
 
-static void read_bin(struct arena *arena, unsigned class, struct arena_reading *reading) {
+/* A bin's counts, which belong to the small blocks' as well. */
+static void read_bin(const struct class_stats *stats, unsigned class, struct arena_reading *reading) {
 	struct reading_bin *out = &reading->bins[class - 1];
-	EACH_BIN(arena, class, bin) {
-		lock_take(&bin->lock);
-		out->nmalloc += bin->filled;
-		out->ndalloc += bin->flushed;
-		out->nrequests += bin->requests;
-		out->nfills += bin->fills;
-		out->nflushes += bin->flushes;
-		out->nslabs += bin->created;
-		out->nreslabs += bin->reused;
-		out->curslabs += bin->live;
-		out->nonfull_slabs += bin->live - bin->full;
-		struct lock_counts counts = lock_read_counts(&bin->lock);
-		lock_drop(&bin->lock);
-		lock_add_counts(&reading->mutexes[MUTEX_BIN + class - 1], &counts);
-	}
-	out->curregs = out->nmalloc - out->ndalloc;
+	*out = (struct reading_bin){
+		.nmalloc = stats->filled,
+		.ndalloc = stats->flushed,
+		.nrequests = stats->requests,
+		.nfills = stats->fills,
+		.nflushes = stats->flushes,
+		.nslabs = stats->created,
+		.nreslabs = stats->reused,
+		.curregs = stats->filled - stats->flushed,
+		.curslabs = stats->slabs,
+		.nonfull_slabs = stats->nonfull,
+	};
 	reading->small.allocated += out->curregs * class_info[class].bytes;
 	add_blocks(&reading->small, out);
 }
@@ -54,8 +51,10 @@ static void read_large(struct reading_large *out, struct reading_blocks *sum,
 }
 
 static void read_blocks(struct arena *arena, struct arena_reading *reading) {
-	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
-		read_bin(arena, class, reading);
+	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++) {
+		struct class_stats stats = arena_read_own_class(arena, class);
+		read_bin(&stats, class, reading);
+	}
 	for (unsigned large = 0; large < LARGE_CLASSES; large++) {
 		struct large_stats stats = arena_read_own_large(arena, large);
 		if (stats.taken != 0)
@@ -66,21 +65,20 @@ static void read_blocks(struct arena *arena, struct arena_reading *reading) {
 
 /* -- pages ----------------------------------------------------------------------------------------------------- */
 
-static struct lock_counts counts_of(struct lock *lock) {
-	lock_take(lock);
-	struct lock_counts counts = lock_read_counts(lock);
-	lock_drop(lock);
-	return counts;
-}
-
 static void read_locks(struct arena *arena, struct lock_counts *mutexes) {
-	struct lock_counts pages = counts_of(&arena->pages.lock),
-			   pool = counts_of(&load_acquire(&arena->pages.pool)->lock);
+	struct lock_counts pages = lock_read_counts(&arena->pages.lock),
+			   pool = lock_read_counts(&load_acquire(&arena->pages.pool)->lock);
 	static const uint8_t of_pages[] = {MUTEX_LARGE,         MUTEX_EXTENT_AVAIL, MUTEX_EXTENTS_DIRTY,
 	                                   MUTEX_EXTENTS_MUZZY, MUTEX_DECAY_DIRTY,  MUTEX_DECAY_MUZZY};
 	for (unsigned i = 0; i < COUNT_OF(of_pages); i++)
 		mutexes[of_pages[i]] = pages;
 	mutexes[MUTEX_EXTENTS_RETAINED] = mutexes[MUTEX_EXTENTS_PINNED] = pool;
+	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++) {
+		EACH_BIN (arena, class, bin) {
+			struct lock_counts counts = lock_read_counts(&bin->lock);
+			lock_add_counts(&mutexes[MUTEX_BIN + class - 1], &counts);
+		}
+	}
 }
 
 static void add_pages(struct arena_reading *reading, const struct page_stats *pages) {
@@ -132,8 +130,8 @@ void arena_read(struct arena *arena, struct arena_reading *reading) {
 		read_base(reading);
 	}
 	reading->mapped += reading->base + reading->internal;
-	reading->resident = reading->base + reading->internal +
-	                    (reading->pactive + reading->pdirty + reading->pmuzzy) * PAGE;
+	reading->resident = reading->base + reading->internal + reading->pinned +
+	                    (reading->pactive + reading->pdirty) * PAGE;
 }
 
 /* -- what is over ---------------------------------------------------------------------------------------------- */
@@ -141,20 +139,8 @@ void arena_read(struct arena *arena, struct arena_reading *reading) {
 bool arena_read_destroyed(struct arena_reading *reading) {
 	static struct arena_past past; /* [ctl lock: one reader at a time] */
 	arena_read_past(&past);
-	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++) {
-		const struct class_stats *from = &past.class[class];
-		struct reading_bin *to = &reading->bins[class - 1];
-		*to = (struct reading_bin){
-			.nmalloc = from->filled,
-			.ndalloc = from->flushed,
-			.nrequests = from->requests,
-			.nfills = from->fills,
-			.nflushes = from->flushes,
-			.nslabs = from->created,
-			.nreslabs = from->reused,
-		};
-		add_blocks(&reading->small, to);
-	}
+	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
+		read_bin(&past.class[class], class, reading);
 	for (unsigned large = 0; large < LARGE_CLASSES; large++)
 		read_large(&reading->lextents[large], &reading->large, &past.large[large]);
 	add_pages(reading, &past.pages);
@@ -190,5 +176,4 @@ void arena_add_reading(struct arena_reading *sum, const struct arena_reading *on
 		to[i] += from[i];
 	for (unsigned i = 0; i < MUTEX_COUNT; i++)
 		lock_add_counts(&sum->mutexes[i], &one->mutexes[i]);
-	sum->uptime = size_max(sum->uptime, one->uptime);
 }

@@ -26,15 +26,10 @@ WRITER(thread_arena) {
 	UNUSED(index);
 	if (cache == NULL)
 		return EAGAIN;
-	if (value->as_unsigned >= arena_count())
-		return EFAULT;
-	if (arena_per_cpu() && value->as_unsigned < arena_limit())
-		return value->as_unsigned == cache->arena->index ? 0 : EPERM;
 	struct arena *arena = arena_make(value->as_unsigned);
 	if (arena == NULL)
 		return value->as_unsigned < arena_limit() ? EAGAIN : EFAULT;
-	thread_set_arena(cache, arena);
-	return 0;
+	return thread_set_arena(cache, arena);
 }
 
 /* -- bytes ----------------------------------------------------------------------------------------------------- */

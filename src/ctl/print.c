@@ -20,6 +20,14 @@ static void write_stderr(void *opaque, const char *text) {
 	os_write(STDERR, text, strlen(text));
 }
 
+typedef void print_writer(void *opaque, const char *text);
+
+static print_writer *writer(print_writer *wanted) {
+	if (wanted != NULL)
+		return wanted;
+	return malloc_message != NULL ? malloc_message : write_stderr;
+}
+
 static void flush(struct print *print) {
 	if (print->text.used > 0)
 		print->write(print->opaque, print->text.data);
@@ -230,9 +238,9 @@ static struct print_parts parts_of(const char *letters) {
 static bool refresh(void) {
 	int error = snapshot_refresh();
 	if (error == EAGAIN)
-		guard_message("Memory allocation failure in mallctl(\"epoch\", ...)\n");
+		guard_message("<ashlar>: Memory allocation failure in mallctl(\"epoch\", ...)\n");
 	else if (error != 0) {
-		guard_message("Failure in mallctl(\"epoch\", ...)\n");
+		guard_message("<ashlar>: Failure in mallctl(\"epoch\", ...)\n");
 		os_abort();
 	}
 	return error == 0;
@@ -246,9 +254,7 @@ void ctl_print(void (*write)(void *, const char *), void *opaque, const char *le
 	size_t size = round_up(BUFFER_SIZE, os.page_size);
 	bool mapped = os_map(NULL, size, &memory) == 0;
 	struct print print = {
-		.write = write != NULL            ? write
-	                 : malloc_message != NULL ? malloc_message
-	                                          : write_stderr,
+		.write = writer(write),
 		.opaque = opaque,
 		.parts = parts_of(letters),
 		.text = mapped ? text_over(memory, BUFFER_SIZE) : text_over(small, sizeof small),
@@ -267,9 +273,7 @@ void ctl_print(void (*write)(void *, const char *), void *opaque, const char *le
 void ctl_print_summary(void (*write)(void *, const char *), void *opaque) {
 	char buffer[SMALL_SIZE];
 	struct print print = {
-		.write = write != NULL            ? write
-	                 : malloc_message != NULL ? malloc_message
-	                                          : write_stderr,
+		.write = writer(write),
 		.opaque = opaque,
 		.text = text_over(buffer, sizeof buffer),
 	};

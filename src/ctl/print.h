@@ -111,6 +111,9 @@ void print_metrics(struct print *print);
 /* The tables of the text report: locks of the process, and of one arena with everything below. */
 void print_global_locks(struct print *print);
 void print_arena_tables(struct print *print, size_t arena, uint64_t seconds);
+/* Bytes of a block of the class with this index of arenas.bin / arenas.lextent. */
+size_t print_bin_size(size_t row);
+size_t print_large_size(size_t row);
 /* count / seconds of uptime; below one second the count itself. */
 uint64_t print_rate(uint64_t count, uint64_t uptime_ns);
 

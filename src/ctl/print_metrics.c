@@ -127,14 +127,6 @@ struct family {
 	size_t (*size)(size_t class);
 };
 
-static size_t bin_size(size_t class) {
-	return class_info[class + 1].bytes;
-}
-
-static size_t large_size(size_t class) {
-	return size_of_large_class((unsigned)class);
-}
-
 /* Classes that were never used are left out. */
 static void put_classes(struct print *print, const struct family *family) {
 	struct column used = column_open(family->prefix, "nmalloc");
@@ -183,10 +175,10 @@ void print_metrics(struct print *print) {
 		put_arenas(print);
 	if (print->parts.bins)
 		put_classes(print, &(struct family){per_bin, COUNT_OF(per_bin), CLASS_SMALL_LAST,
-		                                    "stats.arenas.0.bins.0.", bin_size});
+		                                    "stats.arenas.0.bins.0.", print_bin_size});
 	if (print->parts.large)
 		put_classes(print, &(struct family){per_large, COUNT_OF(per_large), LARGE_CLASSES,
-		                                    "stats.arenas.0.lextents.0.", large_size});
+		                                    "stats.arenas.0.lextents.0.", print_large_size});
 	if (print->parts.mutexes)
 		put_locks(print);
 	print_add(print, "# EOF\n");

@@ -40,16 +40,16 @@ struct table {
 	size_t (*size)(size_t row);
 };
 
-static size_t bin_size(size_t row) {
+size_t print_bin_size(size_t row) {
 	return class_info[row + 1].bytes;
 }
 
-static size_t lextent_size(size_t row) {
+size_t print_large_size(size_t row) {
 	return size_of_large_class((unsigned)row);
 }
 
 static size_t extent_size(size_t row) {
-	return row < 3 ? (row + 1) * PAGE : size_of_large_class((unsigned)row - 3);
+	return page_class_pages((unsigned)row) * PAGE;
 }
 
 #define LOCK_CELLS(in) \
@@ -407,13 +407,13 @@ void print_arena_tables(struct print *print, size_t arena, uint64_t uptime) {
 	                           .count =
 	                                   COUNT_OF(bin_cells) - (print->parts.mutexes ? 0 : LOCK_CELL_COUNT),
 	                           .rows = CLASS_SMALL_LAST,
-	                           .size = bin_size},
+	                           .size = print_bin_size},
 			   large = {.prefix = "stats.arenas.0.lextents.0.",
 	                            .present = "nmalloc",
 	                            .cells = large_cells,
 	                            .count = COUNT_OF(large_cells),
 	                            .rows = LARGE_CLASSES,
-	                            .size = lextent_size},
+	                            .size = print_large_size},
 			   extents = {.prefix = "stats.arenas.0.extents.0.",
 	                              .cells = extent_cells,
 	                              .count = COUNT_OF(extent_cells),

@@ -74,7 +74,7 @@ static void collect_arenas(uint64_t next) {
 	memset(destroyed.reading, 0, sizeof *destroyed.reading);
 	destroyed.epoch = arena_read_destroyed(destroyed.reading) ? next : 0;
 	memcpy(merged.reading, destroyed.reading, sizeof *merged.reading);
-	for (unsigned i = 0; i < ARENA_LIMIT; i++)
+	for (unsigned i = 0; i < arena_count(); i++)
 		if (arenas[i].epoch == next)
 			arena_add_reading(merged.reading, arenas[i].reading);
 	merged.reading->uptime = arenas[0].reading->uptime;
@@ -156,8 +156,9 @@ bool snapshot_has(size_t index) {
 unsigned snapshot_arenas(void) {
 	unsigned count = 0;
 	lock_take(&snapshot_lock);
-	for (unsigned i = 0; i < ARENA_LIMIT; i++)
-		count += arenas[i].epoch == load_relaxed(&epoch) && load_relaxed(&epoch) != 0;
+	uint64_t now = load_relaxed(&epoch);
+	for (unsigned i = 0; i < arena_count(); i++)
+		count += now != 0 && arenas[i].epoch == now;
 	lock_drop(&snapshot_lock);
 	return count;
 }

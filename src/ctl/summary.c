@@ -119,11 +119,9 @@ static void put_cause(struct print *print, const struct ctl_figures *figures) {
 		{"metadata; many threads, arenas or small runs of pages need records", figures->metadata},
 		{"memory outside the heap", unexplained(figures)},
 	};
-	size_t most = 0, sum = 0;
-	for (size_t i = 0; i < COUNT_OF(causes); i++) {
-		sum += causes[i].bytes;
+	size_t most = 0, sum = figures->slab_free + figures->cached + figures->unused + figures->metadata;
+	for (size_t i = 1; i < COUNT_OF(causes); i++)
 		most = causes[i].bytes > causes[most].bytes ? i : most;
-	}
 	if (sum < MUCH || sum < figures->live / MUCH_PART)
 		return;
 	print_add(print, "likely cause: %s\n", causes[most].what);

@@ -166,7 +166,7 @@ struct page_stats page_read_stats(struct pages *pages) {
 		.dirty = pages->pages[PAGE_DIRTY],
 		.muzzy = pages->pages[PAGE_MUZZY],
 	};
-	if (pool->is_private) /* only there can be pinned memory */
+	if (load_relaxed(&pool->foreign)) /* only there can be pinned memory */
 		each_listed(pages, note_pinned, &pinned);
 	stats.pinned = pinned.bytes[EXTENT_PINNED];
 	stats.retained = (pages->owned - stats.active - stats.dirty - stats.muzzy) * PAGE - stats.pinned;

@@ -159,7 +159,7 @@ void lock_drop(struct lock *lock) NO_LOCK_ANALYSIS {
 
 /* -- counts -------------------------------------------------------------------------------------------------------- */
 
-RACY static struct lock_counts peek_counts(const struct lock *lock) {
+RACY struct lock_counts lock_read_counts(const struct lock *lock) {
 	return (struct lock_counts){
 		.ops = lock->ops,
 		.waits = lock->waits,
@@ -169,10 +169,6 @@ RACY static struct lock_counts peek_counts(const struct lock *lock) {
 		.max_ns = lock->max_ns,
 		.most_waiting = lock->most_waiting,
 	};
-}
-
-struct lock_counts lock_read_counts(const struct lock *lock) {
-	return peek_counts(lock);
 }
 
 void lock_add_counts(struct lock_counts *sum, const struct lock_counts *one) {
@@ -187,9 +183,7 @@ void lock_add_counts(struct lock_counts *sum, const struct lock_counts *one) {
 
 struct lock_counts lock_read_rank(enum lock_rank rank) {
 	struct lock *lock = load_acquire(&registry[rank]);
-	if (lock == NULL)
-		return (struct lock_counts){0};
-	return peek_counts(lock); /* its holder may be the caller, or wait for the caller */
+	return lock == NULL ? (struct lock_counts){0} : lock_read_counts(lock);
 }
 
 void lock_reset_counts(void) {

@@ -36,7 +36,7 @@
 enum lock_rank {
 	RANK_START,    /* thread/start.c: the one initialisation */
 	RANK_PURGE,    /* thread/tick.c: one thread at a time runs overdue decay */
-	RANK_CTL,      /* ctl/mallctl.c: one thread at a time refreshes the figures */
+	RANK_CTL,      /* ctl/: one thread at a time refreshes the figures, or makes the tables of names */
 	RANK_THREADS,  /* thread/thread.c: list of thread caches */
 	RANK_ARENAS,   /* arena/arena.c: table of arenas, assignment of threads */
 	RANK_TRANSFER, /* cache/transfer.c: one class's blocks in transit between threads */
@@ -76,10 +76,11 @@ struct lock_counts {
 	uint64_t total_ns, max_ns; /* of waiting */
 	uint64_t most_waiting;     /* threads at the same time */
 };
-struct lock_counts lock_read_counts(const struct lock *lock) REQUIRES(lock);
+/* Without taking it: its holder may be the caller, or wait for the caller. Exact where nobody works with it. */
+struct lock_counts lock_read_counts(const struct lock *lock);
 /* Sums; of the last two the larger one. */
 void lock_add_counts(struct lock_counts *sum, const struct lock_counts *one);
-/* The same of the first registered lock of a rank of which there is one, without taking it; all zero: never taken yet. */
+/* The same of the one lock of a rank; all zero: it was never taken yet. */
 struct lock_counts lock_read_rank(enum lock_rank rank);
 /* Zeroes the counts of every registered lock, taking one after the other: the caller holds none. */
 void lock_reset_counts(void);

@@ -106,6 +106,7 @@ static void prepare_pages(void) {
 		.fence_larges = opt.san_guard_large,
 	});
 }
+
 static void prepare_arenas(bool fast) {
 	struct arena_settings settings = {
 		.by_cpu = arenas_by_cpu(),

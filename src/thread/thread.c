@@ -166,7 +166,8 @@ int thread_set_arena(struct cache *cache, struct arena *arena) {
 		return 0;
 	if (arena_per_cpu() && !arena_is_manual(arena))
 		return EPERM;
-	arena_join(arena);
+	if (!arena_join(arena)) /* destroyed since it was found */
+		return EFAULT;
 	cache_move(cache, arena, !arena_is_manual(arena));
 	arena_leave(old);
 	if (load_relaxed(&old->threads) == 0 && !thread_helper_runs())

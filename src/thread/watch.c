@@ -154,7 +154,7 @@ static void follow_cpu(struct cache *cache) {
 	struct arena *arena = arena_for_cpu(os_cpu());
 	if (arena == NULL || arena == cache->arena)
 		return;
-	arena_join(arena);
+	(void)arena_join(arena); /* automatic ones stay */
 	arena_leave(cache->arena);
 	cache_move(cache, arena, true);
 }

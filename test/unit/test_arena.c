@@ -200,7 +200,7 @@ static void test_requests(void **state) {
 	assert_int_equal(now.filled, before.filled + 101);
 	assert_int_equal(now.fills, before.fills + 2);
 	assert_int_equal(now.created - before.created, now.slabs);
-	assert_int_equal(arena_count_nonfull(arena, class),
+	assert_int_equal(arena_read_own_class(arena, class).nonfull,
 	                 now.slabs * class_info[class].regions == 101 ? 0 : 1);
 	arena_flush(class, slots, 100);
 	arena_flush(class, &one, 1);
