@@ -30,14 +30,6 @@ static void note_run(struct page_extent_stats *out, unsigned state, size_t pages
 	row->bytes[state] += pages * PAGE;
 }
 
-static unsigned state_of(const struct chunk *chunk, unsigned page) {
-	if (bitmap_get(chunk->unclean[PAGE_DIRTY], page))
-		return EXTENT_DIRTY;
-	if (bitmap_get(chunk->unclean[PAGE_MUZZY], page))
-		return EXTENT_MUZZY;
-	return chunk->pinned ? EXTENT_PINNED : EXTENT_RETAINED;
-}
-
 /* A run that is being followed through chunks. */
 struct run {
 	struct page_extent_stats *out;
@@ -58,15 +50,33 @@ static void run_add(struct run *run, unsigned state, size_t pages) {
 	run->pages += pages;
 }
 
+/* The pages of a chunk that are free in a state. */
+static void state_map(const struct chunk *chunk, unsigned state, uint64_t map[CHUNK_WORDS]) {
+	for (unsigned i = 0; i < CHUNK_WORDS; i++) {
+		uint64_t dirty = chunk->unclean[PAGE_DIRTY][i], muzzy = chunk->unclean[PAGE_MUZZY][i];
+		uint64_t clean = ~(dirty | muzzy);
+		map[i] = chunk->free[i] & (state == EXTENT_DIRTY   ? dirty
+		                           : state == EXTENT_MUZZY ? muzzy
+		                                                   : clean);
+	}
+}
+
 static void run_through(struct run *run, const struct chunk *chunk) {
-	unsigned page = 0;
-	while (page < CHUNK_PAGES) {
-		unsigned first = bitmap_next_set(chunk->free, CHUNK_PAGES, page);
+	uint64_t map[EXTENT_STATES][CHUNK_WORDS];
+	const unsigned states[] = {EXTENT_DIRTY, EXTENT_MUZZY,
+	                           chunk->pinned ? EXTENT_PINNED : EXTENT_RETAINED};
+	for (unsigned i = 0; i < COUNT_OF(states); i++)
+		state_map(chunk, states[i], map[states[i]]);
+	for (unsigned page = 0; page < CHUNK_PAGES;) {
+		unsigned first = bitmap_next_set(chunk->free, CHUNK_PAGES, page), i = 0;
 		if (first > page)
 			run_end(run);
-		unsigned end = bitmap_next_clear(chunk->free, CHUNK_PAGES, first);
-		for (page = first; page < end; page++)
-			run_add(run, state_of(chunk, page), 1);
+		if (first == CHUNK_PAGES)
+			return;
+		while (!bitmap_get(map[states[i]], first))
+			i++;
+		page = bitmap_next_clear(map[states[i]], CHUNK_PAGES, first);
+		run_add(run, states[i], page - first);
 	}
 }
 
@@ -101,11 +111,13 @@ static void note_range(struct chunk *first, struct page_extent_stats *out) {
 
 void pool_read_extents(struct pool *pool, struct page_extent_stats out[PAGE_CLASSES]) {
 	struct pool_set *sets[] = {&pool->unclean, &pool->clean};
+	for (unsigned i = 0; i < COUNT_OF(sets) * POOL_BUCKETS; i++) {
+		lock_take(&pool->lock);
+		list_each (&sets[i / POOL_BUCKETS]->bucket[i % POOL_BUCKETS], node)
+			note_range(container_of(node, struct chunk, link), out);
+		lock_drop(&pool->lock);
+	}
 	lock_take(&pool->lock);
-	for (unsigned s = 0; s < COUNT_OF(sets); s++)
-		for (unsigned b = 0; b < POOL_BUCKETS; b++)
-			list_each (&sets[s]->bucket[b], node)
-				note_range(container_of(node, struct chunk, link), out);
 	list_each (&pool->odd, node) {
 		const struct chunk *chunk = container_of(node, struct chunk, link);
 		unsigned state = chunk->run_unclean != 0 ? EXTENT_DIRTY
@@ -116,18 +128,13 @@ void pool_read_extents(struct pool *pool, struct page_extent_stats out[PAGE_CLAS
 	lock_drop(&pool->lock);
 }
 
-static void each_listed(struct pages *pages, void (*note)(const struct chunk *, struct page_extent_stats *),
-                        struct page_extent_stats *out) REQUIRES(pages->lock) {
-	for (unsigned level = 0; level < PAGES_LEVELS; level++)
-		for (unsigned b = 0; b < PAGES_BUCKETS; b++)
-			list_each (&pages->bucket[level][b], node)
-				note(container_of(node, struct chunk, link), out);
-}
-
 void page_read_extents(struct pages *pages, struct page_extent_stats out[PAGE_CLASSES]) {
-	lock_take(&pages->lock);
-	each_listed(pages, note_chunk_runs, out);
-	lock_drop(&pages->lock);
+	for (unsigned i = 0; i < PAGES_LEVELS * PAGES_BUCKETS; i++) {
+		lock_take(&pages->lock);
+		list_each (&pages->bucket[i / PAGES_BUCKETS][i % PAGES_BUCKETS], node)
+			note_chunk_runs(container_of(node, struct chunk, link), out);
+		lock_drop(&pages->lock);
+	}
 	struct pool *pool = load_acquire(&pages->pool);
 	if (pool->is_private)
 		pool_read_extents(pool, out);
@@ -135,8 +142,16 @@ void page_read_extents(struct pages *pages, struct page_extent_stats out[PAGE_CL
 
 /* -- sums ------------------------------------------------------------------------------------------------------ */
 
-static void note_pinned(const struct chunk *chunk, struct page_extent_stats *out) {
-	out->bytes[EXTENT_PINNED] += chunk->pinned ? chunk->nfree * PAGE : 0;
+/* Bytes of free pages that are never purged. */
+static size_t count_pinned(struct pages *pages) REQUIRES(pages->lock) {
+	size_t sum = 0;
+	for (unsigned i = 0; i < PAGES_LEVELS * PAGES_BUCKETS; i++) {
+		list_each (&pages->bucket[i / PAGES_BUCKETS][i % PAGES_BUCKETS], node) {
+			const struct chunk *chunk = container_of(node, struct chunk, link);
+			sum += chunk->pinned ? chunk->nfree * PAGE : 0;
+		}
+	}
+	return sum;
 }
 
 static void add_pool(struct page_stats *stats, struct pool *pool) {
@@ -159,7 +174,6 @@ RACY size_t page_peek_active(const struct pages *pages) {
 
 struct page_stats page_read_stats(struct pages *pages) {
 	struct pool *pool = load_acquire(&pages->pool);
-	struct page_extent_stats pinned = {.count = {0}};
 	lock_take(&pages->lock);
 	struct page_stats stats = {
 		.active = pages->active,
@@ -167,8 +181,7 @@ struct page_stats page_read_stats(struct pages *pages) {
 		.muzzy = pages->pages[PAGE_MUZZY],
 	};
 	if (load_relaxed(&pool->foreign)) /* only there can be pinned memory */
-		each_listed(pages, note_pinned, &pinned);
-	stats.pinned = pinned.bytes[EXTENT_PINNED];
+		stats.pinned = count_pinned(pages);
 	stats.retained = (pages->owned - stats.active - stats.dirty - stats.muzzy) * PAGE - stats.pinned;
 	stats.mapped = pages->owned * PAGE - stats.retained;
 	memcpy(stats.purged, pages->purged, sizeof stats.purged);

@@ -115,8 +115,8 @@ struct page_extent_stats {
 /* Index of the largest class of at most `pages` pages, 1 at least / pages of a class. */
 unsigned page_class_of(size_t pages);
 size_t page_class_pages(unsigned index);
-/* Adds those of the arena, with a private pool also those there / those of a pool. Walks all free chunks under the
- * lock. */
+/* Adds those of the arena, with a private pool also those there / those of a pool. Walks all free chunks, list
+ * by list: nobody waits for more than one of them, and what moves meanwhile may be counted twice or not at all. */
 void page_read_extents(struct pages *pages, struct page_extent_stats out[PAGE_CLASSES]);
 void pool_read_extents(struct pool *pool, struct page_extent_stats out[PAGE_CLASSES]);
 

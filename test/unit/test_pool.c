@@ -431,7 +431,10 @@ static void test_thp(void **state) {
 static void test_dss(void **state) {
 	(void)state;
 	static struct pool own_pool;
-	fake.dss_first = fake.dss_end = FAKE_BASE + FAKE_SIZE - 256 * CHUNK + PAGE;
+	uintptr_t room = FAKE_BASE + FAKE_SIZE - 64 * CHUNK;
+	while (!fake_is_free(room, 64 * CHUNK)) /* the tests before have mappings wherever chance put them */
+		room -= CHUNK;
+	fake.dss_first = fake.dss_end = room + PAGE;
 	pool_init(&own_pool, 0, 0, fake.now);
 	assert_int_equal(own_pool.dss, PAGE_DSS_SECONDARY);
 	struct chunk *mapped = pool_take(&own_pool, 2, CHUNK);
