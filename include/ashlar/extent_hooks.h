@@ -7,7 +7,8 @@
  *
  *   alloc         `size` bytes at a multiple of `alignment`; new_addr not NULL: there or nowhere. On entry *zero and
  *                 *commit tell what is required, on return what is so. NULL: refused. The low bits of the result may
- *                 carry flags, EXTENT_ALLOC_FLAG_*.
+ *                 carry flags, EXTENT_ALLOC_FLAG_*. Asked for are multiples of 2 MiB at multiples of 2 MiB; when that
+ *                 is refused, exactly what is needed, at a page.
  *   dalloc        takes a range back
  *   destroy       takes back a range that dalloc declined; the arena is going away
  *   commit        makes [offset, offset + length) of a range usable; it was decommitted, or never committed

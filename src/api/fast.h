@@ -3,7 +3,7 @@
  *   malloc: class from a table, bin from the class, pop                 two tests: empty, spent
  *   free:   page from the pointer, class from the page, bin, push       two tests: full, freed just now
  *
- * Anything else (first call, large blocks, unknown pointers, caching off, statistics, sampling) looks like an empty, spent
+ * Anything else (first call, large blocks, unknown pointers, caching off, watched threads) looks like an empty, spent
  * or full bin and goes to the full lane (full.h). No calls, no locks, nothing is written to the block. */
 #ifndef ASHLAR_API_FAST_H
 #define ASHLAR_API_FAST_H

@@ -16,7 +16,8 @@
  *             limit                    oversize, where there is one: requests of oversize_threshold and more
  *             above, up to 4094        manual: made by arena_create, each with a pool of chunks of its own
  *
- * Locks: ARENAS for the table and the assignment of threads; one BIN lock at a time; PAGES and below inside. */
+ * Locks: ARENAS for the table and the assignment of threads; one BIN lock at a time; PAGES and below when no BIN is
+ * held: functions of the program may be called there. */
 #ifndef ASHLAR_ARENA_H
 #define ASHLAR_ARENA_H
 
@@ -56,7 +57,7 @@ struct arena {
 	unsigned index;             /* [const while in the table] */
 	bool manual;                /* [const] */
 	uint64_t born; /* os_now() when it was made                     [const while in the table] */
-	_Atomic(size_t) oversize;  /* [atomic] its own copy of the threshold; read by names only */
+	_Atomic(size_t) oversize;  /* [atomic] its own copy of the threshold */
 	char name[ARENA_NAME_MAX]; /* [arenas lock] */
 	struct list larges;        /* [larges_lock] spans of its large blocks; only where `manual` */
 	struct lock larges_lock;   /* RANK_BIN */

@@ -1,7 +1,7 @@
 /* ctl.h - the control room: options, mallctl, the heap summary. Beside the stairs.
  *
- * Nothing here takes a lock of its own; reading figures takes those of the floors it asks (THREADS and
- * below), so the caller holds none. */
+ * Locks: CTL for the snapshot; reading figures takes THREADS and below, some names purge (PURGE): the caller holds
+ * none. */
 #ifndef ASHLAR_CTL_H
 #define ASHLAR_CTL_H
 

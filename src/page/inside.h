@@ -1,5 +1,5 @@
-/* inside.h - what pages.c, huge.c and purge.c share; nobody else includes it. The pages lock is held throughout,
- * except where a function takes it itself (huge_*). */
+/* inside.h - what the files of an arena's pages share; nobody else includes it. Functions marked REQUIRES are called with
+ * the pages lock held; all others take it themselves where they need it. */
 #ifndef ASHLAR_PAGE_INSIDE_H
 #define ASHLAR_PAGE_INSIDE_H
 

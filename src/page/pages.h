@@ -12,8 +12,8 @@
  *
  *   active  pages handed out      pages[s] = sum of count[s] over shared chunks of this arena
  *
- * Lock: RANK_PAGES, inside every function, dropped around system calls of purging (pages in transit count as used);
- * pool and base locks are taken below it. */
+ * Lock: RANK_PAGES, inside every function, dropped around system calls of purging (pages in transit count as used) and
+ * around what gives to the pool or takes from it, where hooks may be called; the base lock is taken below it. */
 #ifndef ASHLAR_PAGE_PAGES_H
 #define ASHLAR_PAGE_PAGES_H
 

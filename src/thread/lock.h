@@ -35,14 +35,14 @@
 
 enum lock_rank {
 	RANK_START,    /* thread/start.c: the one initialisation */
-	RANK_PURGE,    /* thread/tick.c: one thread at a time runs overdue decay */
+	RANK_PURGE,    /* thread/tick.c: one thread at a time purges */
 	RANK_CTL,      /* ctl/: one thread at a time refreshes the figures, or makes the tables of names */
 	RANK_THREADS,  /* thread/thread.c: list of thread caches */
-	RANK_ARENAS,   /* arena/arena.c: table of arenas, assignment of threads */
+	RANK_ARENAS,   /* arena/registry.c: table of arenas, assignment of threads */
 	RANK_TRANSFER, /* cache/transfer.c: one class's blocks in transit between threads */
 	RANK_BIN,      /* arena/slab.c: one size class of one arena */
 	RANK_PAGES,    /* page/pages.c: chunks of one arena */
-	RANK_POOL,     /* page/pool.c: whole free chunks of the process */
+	RANK_POOL,     /* page/pool.c: whole free chunks of the process, or of one arena */
 	RANK_MAP,      /* meta/map.c: making leaves */
 	RANK_BASE,     /* meta/base.c */
 	RANK_COUNT

@@ -4,7 +4,7 @@
  *
  *   thread_unborn   closed   nothing allocated yet: the full lane makes a cache
  *   a front         closed   every call must be seen; the cache is behind it
- *   thread_none     closed   no cache: inside our own slow paths, past its end, caching off
+ *   thread_none     closed   no cache: inside our own slow paths, past its end
  *   thread_suspended closed  no cache: inside a function of the program's that we call
  *   its cache                the fast lane
  *
