@@ -9,7 +9,8 @@
  *     clean         [1][2][3]...
  *
  * A request takes the best fit from the unclean set, else from the clean one, else maps more. Address space is
- * retained unless the option says otherwise. Free pages decay here by dirty_decay_ms like those of an arena, in whole chunks.
+ * retained unless the option says otherwise, or memory runs out. Free pages decay here by dirty_decay_ms like those of
+ * an arena, in whole chunks.
  *
  * A private pool asks its hooks for everything. To them a range is one object: what touches joins only when `merge`
  * agrees, a part is taken only when `split` agrees (chunk->joined remembers), and no lock is held meanwhile: the range

@@ -1,7 +1,7 @@
 /* event.h - the door in the stairwell: what a floor may ask of the rooms beside the stairs.
  *
  * Floors do not know thread/, ctl/ and guard/; those install their functions here at start. A hook that is not
- * installed does nothing. */
+ * installed does nothing; without the one for misuse the program is trapped. */
 #ifndef ASHLAR_THREAD_EVENT_H
 #define ASHLAR_THREAD_EVENT_H
 
