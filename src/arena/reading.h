@@ -88,7 +88,7 @@ bool arena_read_destroyed(struct arena_reading *reading);
 /* Fills in extents[EXTENT_CLASSES]; walks free pages under the locks of the pages and the pool. */
 void arena_read_extents(struct arena *arena, struct extent_reading extents[EXTENT_CLASSES]);
 
-/* Adds up; of waits and of uptimes the longest. */
+/* Adds up; of waits the longest. The uptime stays. */
 void arena_add_reading(struct arena_reading *sum, const struct arena_reading *one);
 
 #endif

@@ -34,8 +34,8 @@ extern struct cache thread_unborn, thread_none, thread_suspended; /* [const] */
  * not happened. Takes START, THREADS, ARENAS. */
 struct cache *thread_enter(void);
 
-/* Ties the calling thread to another arena: 0; EPERM where arenas go by CPU and this one is automatic. When the old
- * arena has lost its last thread and no helper runs, it is purged. Takes PURGE, ARENAS. */
+/* Ties the calling thread to another arena: 0; EPERM where arenas go by CPU and this one is automatic; EFAULT: it has been
+ * destroyed. When the old arena has lost its last thread and no helper runs, it is purged. Takes PURGE, ARENAS. */
 int thread_set_arena(struct cache *cache, struct arena *arena);
 
 /* -- counting and watching ------------------------------------------------------------------------------------- */
