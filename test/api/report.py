@@ -206,12 +206,82 @@ def check_text():
     check(int(row[0]) in (8, 16, 32), "first bin", row)
 
 
+def blocks_of(text):
+    """The lines about each arena, by the key that it has in the JSON."""
+    blocks, lines = {}, None
+    for line in text.splitlines():
+        head = re.fullmatch(r"(Merged|Destroyed) arenas stats:|arenas\[(\d+)\]:", line)
+        if head:
+            lines = blocks.setdefault((head[1] or head[2]).lower(), [])
+        elif lines is not None:
+            lines.append(line)
+    return blocks
+
+
+def numbers_after(lines, title):
+    """Those of the first line that begins with the title; not a number is None."""
+    for line in lines:
+        found = re.match(rf" *{title} *((?:(?:\d+|N/A) *)+)$", line)
+        if found:
+            return [int(word) if word.isdigit() else None for word in found[1].split()]
+    return None
+
+
+MEMORY = ["mapped", "retained", "pinned", "base", "internal", "metadata_edata", "metadata_rtree", "metadata_thp",
+          "tcache_bytes", "tcache_stashed_bytes", "resident", "abandoned_vm", "extent_avail"]
+COUNTED = ["allocated", "nmalloc", "ndalloc", "nrequests", "nfills", "nflushes"]
+
+
+def figures_of(arena):
+    """What the lines about an arena must say, by their titles. Rates are not looked at."""
+    figures = {f"{key}:": [arena[key]] for key in MEMORY}
+    figures["active:"] = [arena["pactive"] * 4096]
+    figures["assigned threads:"] = [arena["nthreads"]]
+    for state in ("dirty", "muzzy"):
+        figures[f"{state}:"] = [arena[key] for key in (f"{state}_decay_ms", f"p{state}", f"{state}_npurge",
+                                                       f"{state}_nmadvise", f"{state}_purged")]
+    for kind in ("small", "large"):
+        figures[f"{kind}:"] = [arena[kind][key] for key in COUNTED]
+    figures["total:"] = [arena["small"][key] + arena["large"][key] for key in COUNTED]
+    return figures
+
+
+def check_text_figures():
+    """The text says what the JSON says: each figure lies between those of a JSON before and one after it."""
+    before, text, after = reports("J", "-", "J", options="dirty_decay_ms:7000,muzzy_decay_ms:-1")
+    before, after = (json.loads(x)["jemalloc"]["stats.arenas"] for x in (before, after))
+    blocks = blocks_of(text)
+    check(list(blocks) == list(before) == list(after), "arenas of the text:", *blocks)
+    for arena, lines in blocks.items():
+        then, now = figures_of(before[arena]), figures_of(after[arena])
+        for title in then:
+            seen = numbers_after(lines, re.escape(title))
+            check(seen is not None, arena, title, "missing")
+            if title in ("small:", "large:", "total:"):
+                seen = (seen or [])[:1] + (seen or [])[1::2]
+            for one, low, high in itertools.zip_longest(seen or [], then[title], now[title]):
+                one = -1 if one is None else one  # N/A: never, or many arenas
+                good = low is not None and min(low, high) <= one <= max(low, high)
+                check(good, "text:", arena, title, one, "and not", low, "to", high)
+
+
+def check_summary():
+    lines = reports("-")[0].splitlines()
+    amounts = lines[1:11]
+    for line in amounts:
+        check(re.fullmatch(r"  [a-zA-Z].+ \d+\.\d (KiB|MiB)", line), "amount:", line)
+    for line in amounts[:2]:
+        check(" 0.0 " not in line, "nothing is", line)
+    wasteful = [float(line.split()[-4]) * (1024 if line.split()[-3] == "MiB" else 1)
+                for line in lines if re.fullmatch(r"( +\d+){3} +\d+\.\d [KM]iB +\d+ %", line)]
+    check(len(wasteful) == 5 and wasteful == sorted(wasteful, reverse=True) and wasteful[0] > 0, "waste", wasteful)
+
+
 # -- metrics ------------------------------------------------------------------------------------------------------
 
 def check_metrics():
-    text = reports("O")[0] + "\n"
-    text = text.replace("# EOF\n\n", "# EOF\n")
-    check(text.endswith("# EOF\n"), "no EOF")
+    text = reports("O")[0]
+    check(text.endswith("\n# EOF\n"), "no EOF")
     heads, seen = {}, set()
     for line in text.splitlines()[:-1]:
         head = re.fullmatch(r"# (HELP|TYPE|UNIT) (ashlar_[a-z_]+) (.+)", line)
@@ -252,7 +322,18 @@ def check_options():
             check(list(json.loads(text)) == ["jemalloc"], options)
 
 
-for part in (check_json, check_sums, check_text, check_metrics, check_options):
+def check_lone_arena():
+    """One arena and none destroyed: neither part is there, and the sum only where it is shown alone."""
+    for letters, expected in (("J", ["0"]), ("Ja", ["merged"]), ("Jm", ["0"])):
+        environment = dict(os.environ, LD_PRELOAD=os.path.realpath(os.environ["LIB"]),
+                           MALLOC_CONF=f"narenas:1,stats_print:true,stats_print_opts:{letters}")
+        done = subprocess.run(["true"], env=environment, stderr=subprocess.PIPE, check=True)
+        arenas = json.loads(done.stderr)["jemalloc"]["stats.arenas"]
+        check(list(arenas) == expected, letters, "one arena:", *arenas)
+
+
+for part in (check_json, check_sums, check_text, check_text_figures, check_summary, check_metrics, check_options,
+             check_lone_arena):
     part()
 for failure in failures[:30]:
     print(failure)
