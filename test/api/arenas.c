@@ -417,10 +417,12 @@ static void refresh(void) {
 static void decay_at_once(void **state) {
 	(void)state;
 	unsigned index = create();
-	SUT(dallocx)(SUT(mallocx)(1 << 20, DIRECT(index)), MALLOCX_TCACHE_NONE);
+	void *part = SUT(mallocx)(1 << 20, DIRECT(index)), *chunks = SUT(mallocx)(6 << 20, DIRECT(index));
+	SUT(dallocx)(part, MALLOCX_TCACHE_NONE);
+	SUT(dallocx)(chunks, MALLOCX_TCACHE_NONE);
 	assert_int_equal(WRITE_OF(ssize_t, index, "muzzy_decay_ms", 0), 0);
 	refresh();
-	assert_true(figure(index, "pdirty") >= 256);
+	assert_true(figure(index, "pdirty") >= 7 * 256);
 	assert_int_equal(WRITE_OF(ssize_t, index, "dirty_decay_ms", 0), 0);
 	refresh();
 	assert_int_equal(figure(index, "pdirty"), 0);
@@ -456,6 +458,43 @@ static void counting_anew(void **state) {
 		if (figure(index, leaves[i]) != 0)
 			fail_msg("%s is %llu", leaves[i], (unsigned long long)figure(index, leaves[i]));
 	assert_int_equal(act(index, "destroy"), 0);
+}
+
+/* What it counted is in the figures of those destroyed. */
+static void counting_for_ever(void **state) {
+	(void)state;
+	static const char *const leaves[] = {
+		"small.nmalloc",    "small.ndalloc",   "small.nrequests",   "small.nfills",
+		"small.nflushes",   "large.nmalloc",   "large.ndalloc",     "large.nrequests",
+		"bins.7.nmalloc",   "bins.7.nslabs",   "bins.7.ndalloc",    "lextents.1.nmalloc",
+		"dirty_npurge",     "dirty_purged",    "dirty_nmadvise",    "lextents.1.nrequests",
+		"bins.7.nrequests", "bins.7.nreslabs", "lextents.1.ndalloc"};
+	uint64_t past[COUNT_OF(leaves)], own[COUNT_OF(leaves)];
+	(void)gone();
+	unsigned index = create();
+	for (unsigned round = 0; round < 3; round++) {
+		fill_arena(index, DIRECT(index));
+		assert_int_equal(act(index, "reset"), 0);
+		assert_int_equal(act(index, "purge"), 0);
+	}
+	void *first = SUT(mallocx)(100, DIRECT(index)); /* in a slab that others come after */
+	for (unsigned i = 0; i < 1000; i++)
+		assert_non_null(SUT(mallocx)(100, DIRECT(index)));
+	SUT(dallocx)(first, MALLOCX_TCACHE_NONE);
+	assert_ptr_equal(SUT(mallocx)(100, DIRECT(index)), first);
+	assert_int_equal(act(index, "reset"), 0);
+	refresh();
+	for (unsigned i = 0; i < COUNT_OF(leaves); i++) {
+		past[i] = figure(DESTROYED, leaves[i]);
+		own[i] = figure(index, leaves[i]);
+		if (own[i] == 0)
+			fail_msg("%s was not moved", leaves[i]);
+	}
+	assert_int_equal(act(index, "destroy"), 0);
+	refresh();
+	for (unsigned i = 0; i < COUNT_OF(leaves); i++)
+		if (figure(DESTROYED, leaves[i]) != past[i] + own[i])
+			fail_msg("%s: %llu", leaves[i], (unsigned long long)figure(DESTROYED, leaves[i]));
 }
 
 /* What a thread was served counts where it was served. */
@@ -752,6 +791,7 @@ int main(void) {
 		cmocka_unit_test(decay_times),
 		cmocka_unit_test(decay_at_once),
 		cmocka_unit_test(counting_anew),
+		cmocka_unit_test(counting_for_ever),
 		cmocka_unit_test(reusing_slabs),
 		cmocka_unit_test(counting_before_a_move),
 		cmocka_unit_test(default_decay_times),

@@ -296,6 +296,7 @@ def check_metrics():
             kinds = heads.get(name, {})
             check("HELP" in kinds and kinds.get("TYPE") in ("gauge", "counter"), "no head:", line)
             check(kinds.get("TYPE") != "counter" or name.endswith("_total"), "counter:", line)
+            check("_seconds" not in name or re.search(r" \d+\.\d{9}$", line), "seconds:", line)
             check("UNIT" not in kinds or name.endswith(kinds["UNIT"]), "unit:", line)
     check(len(seen) > 100, "only", len(seen), "samples")
     promtool = shutil.which("promtool")
@@ -305,6 +306,53 @@ def check_metrics():
     done = subprocess.run([promtool, "check", "metrics"], input=text.encode(), stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
     check(done.returncode == 0, "promtool:", done.stdout.decode())
+
+
+TOTALS = {"allocated": "allocated", "active": "active", "metadata": "metadata", "mapped": "mapped",
+          "retained": "retained", "resident": "resident"}
+OWN = ["live", "cached", "slab_free", "dirty", "lazily_freed"]
+OF_ARENA = {"threads": "nthreads", "active_pages": "pactive", "dirty_pages": "pdirty", "muzzy_pages": "pmuzzy",
+            "mapped_bytes": "mapped", "retained_bytes": "retained", "dirty_purged_pages_total": "dirty_purged",
+            "muzzy_purged_pages_total": "muzzy_purged"}
+OF_BIN = {"allocated_blocks": "curregs", "slabs": "curslabs", "nonfull_slabs": "nonfull_slabs",
+          "taken_blocks_total": "nmalloc", "given_blocks_total": "ndalloc", "requests_total": "nrequests"}
+OF_LOCK = {"takes_total": "num_ops", "waits_total": "num_wait"}
+
+
+def samples_of(heap):
+    """What the metrics must say of a JSON."""
+    samples = {f"ashlar_{name}_bytes": heap["stats"][key] for name, key in TOTALS.items()}
+    samples.update({f"ashlar_{key}_bytes": heap["ashlar"][key] for key in OWN})
+    samples["ashlar_zero_reallocs_total"] = heap["stats"]["zero_reallocs"]
+    for arena, figures in heap["stats.arenas"].items():
+        if arena.isdigit():
+            label = f'{{arena="{arena}"}}'
+            samples.update({f"ashlar_arena_{name}{label}": figures[key] for name, key in OF_ARENA.items()})
+            for kind in ("small", "large"):
+                samples[f"ashlar_arena_{kind}_bytes{label}"] = figures[kind]["allocated"]
+    merged = heap["stats.arenas"]["merged"]
+    for row, figures in zip(heap["arenas"]["bin"], merged["bins"]):
+        if figures["nmalloc"] > 0:
+            samples.update({f'ashlar_bin_{name}{{size="{row["size"]}"}}': figures[key] for name, key in OF_BIN.items()})
+    for before, locks in (("", heap["stats"]["mutexes"]), ("arena_", merged["mutexes"])):
+        for lock, figures in locks.items():
+            label = f'{{lock="{before}{lock}"}}'
+            samples.update({f"ashlar_lock_{name}{label}": figures[key] for name, key in OF_LOCK.items()})
+            samples[f"ashlar_lock_wait_seconds_total{label}"] = figures["total_wait_time"] / 1e9
+    return samples
+
+
+def check_metric_values():
+    """As the text's: between those of a JSON before and one after."""
+    before, text, after = reports("J", "O", "J", options="dirty_decay_ms:7000,muzzy_decay_ms:-1")
+    before, after = (samples_of(json.loads(x)["jemalloc"]) for x in (before, after))
+    seen = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    for name in before:
+        low, high = sorted((before[name], after[name]))
+        good = name in seen and low - 1e-6 <= float(seen[name]) <= high + 1e-6
+        check(good, "metrics:", name, seen.get(name), "and not", low, "to", high)
+    listed = {name for name in seen if name.startswith("ashlar_bin_")}
+    check(listed == {name for name in after if name.startswith("ashlar_bin_")}, "metrics: other classes than used")
 
 
 # -- options ------------------------------------------------------------------------------------------------------
@@ -332,7 +380,7 @@ def check_lone_arena():
         check(list(arenas) == expected, letters, "one arena:", *arenas)
 
 
-for part in (check_json, check_sums, check_text, check_text_figures, check_summary, check_metrics, check_options,
+for part in (check_json, check_sums, check_text, check_text_figures, check_summary, check_metrics, check_metric_values, check_options,
              check_lone_arena):
     part()
 for failure in failures[:30]:
