@@ -293,6 +293,30 @@ static void resetting_what_is_cached(void **state) {
 	assert_int_equal(act(index, "destroy"), 0);
 }
 
+/* Nor are those in an explicit cache. */
+static void resetting_what_is_kept(void **state) {
+	(void)state;
+	unsigned index = create(), cache = GET(unsigned, "tcache.create");
+	int flags = MALLOCX_TCACHE(cache);
+	for (unsigned round = 0; round < 10; round++) {
+		void *blocks[40];
+		for (unsigned i = 0; i < COUNT_OF(blocks); i++)
+			assert_non_null(blocks[i] = SUT(mallocx)(300, flags | MALLOCX_ARENA(index)));
+		for (unsigned i = 0; i < COUNT_OF(blocks); i++)
+			SUT(dallocx)(blocks[i], flags);
+		assert_int_equal(act(index, "reset"), 0);
+		for (unsigned i = 0; i < COUNT_OF(blocks); i++) {
+			assert_non_null(blocks[i] = SUT(mallocx)(300, flags));
+			assert_true(lookup(blocks[i]) < AUTOMATIC);
+		}
+		for (unsigned i = 0; i < COUNT_OF(blocks); i++)
+			SUT(dallocx)(blocks[i], MALLOCX_TCACHE_NONE);
+		assert_int_equal(SET(unsigned, "tcache.flush", cache), 0);
+	}
+	assert_int_equal(SET(unsigned, "tcache.destroy", cache), 0);
+	assert_int_equal(act(index, "destroy"), 0);
+}
+
 static void looking_up(void **state) {
 	(void)state;
 	unsigned index;
@@ -376,6 +400,141 @@ static void decay_times(void **state) {
 		assert_int_equal(of_arena(ALL, leaves[i], &old, &size, NULL, 0), EFAULT);
 		assert_int_equal(of_arena(gone(), leaves[i], &old, &size, NULL, 0), EFAULT);
 	}
+	assert_int_equal(act(index, "destroy"), 0);
+}
+
+static uint64_t figure(unsigned index, const char *leaf) {
+	char name[64];
+	snprintf(name, sizeof name, "stats.arenas.%u.%s", index, leaf);
+	return GET(uint64_t, name);
+}
+
+static void refresh(void) {
+	assert_int_equal(SET(uint64_t, "epoch", 1), 0);
+}
+
+/* Nobody calls malloc or free between the writing and the look. */
+static void decay_at_once(void **state) {
+	(void)state;
+	unsigned index = create();
+	void *part = SUT(mallocx)(1 << 20, DIRECT(index)), *chunks = SUT(mallocx)(6 << 20, DIRECT(index));
+	SUT(dallocx)(part, MALLOCX_TCACHE_NONE);
+	SUT(dallocx)(chunks, MALLOCX_TCACHE_NONE);
+	assert_int_equal(WRITE_OF(ssize_t, index, "muzzy_decay_ms", 0), 0);
+	refresh();
+	assert_true(figure(index, "pdirty") >= 7 * 256);
+	assert_int_equal(WRITE_OF(ssize_t, index, "dirty_decay_ms", 0), 0);
+	refresh();
+	assert_int_equal(figure(index, "pdirty"), 0);
+	assert_int_equal(act(index, "destroy"), 0);
+}
+
+/* An arena that was destroyed leaves nothing to the next one of its index. */
+static void counting_anew(void **state) {
+	(void)state;
+	enum { MOVED = 14 }; /* those that are not zero in the first one's life */
+	static const char *const leaves[] = {
+		"small.nmalloc", "small.ndalloc", "small.nrequests", "small.nfills",   "small.nflushes",
+		"large.nmalloc", "large.ndalloc", "large.nrequests", "bins.7.nslabs",  "bins.7.curregs",
+		"dirty_npurge",  "dirty_purged",  "dirty_nmadvise",  "pactive",        "pdirty",
+		"tcache_bytes",  "abandoned_vm",  "small.allocated", "large.allocated"};
+	unsigned index = create(), cache = GET(unsigned, "tcache.create");
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_non_null(SUT(mallocx)(100, MALLOCX_ARENA(index) | MALLOCX_TCACHE(cache)));
+		assert_non_null(SUT(mallocx)(20000, DIRECT(index)));
+		SUT(dallocx)(SUT(mallocx)(100, DIRECT(index)), MALLOCX_TCACHE_NONE);
+	}
+	SUT(dallocx)(SUT(mallocx)(1 << 20, DIRECT(index)), MALLOCX_TCACHE_NONE);
+	assert_int_equal(act(index, "purge"), 0);
+	assert_int_equal(SET(unsigned, "tcache.destroy", cache), 0);
+	refresh();
+	for (unsigned i = 0; i < MOVED; i++)
+		if (figure(index, leaves[i]) == 0)
+			fail_msg("%s was not moved", leaves[i]);
+	assert_int_equal(act(index, "destroy"), 0);
+	assert_int_equal(create(), index);
+	refresh();
+	for (unsigned i = 0; i < COUNT_OF(leaves); i++)
+		if (figure(index, leaves[i]) != 0)
+			fail_msg("%s is %llu", leaves[i], (unsigned long long)figure(index, leaves[i]));
+	assert_int_equal(act(index, "destroy"), 0);
+}
+
+/* What it counted is in the figures of those destroyed. */
+static void counting_for_ever(void **state) {
+	(void)state;
+	static const char *const leaves[] = {
+		"small.nmalloc",    "small.ndalloc",   "small.nrequests",   "small.nfills",
+		"small.nflushes",   "large.nmalloc",   "large.ndalloc",     "large.nrequests",
+		"bins.7.nmalloc",   "bins.7.nslabs",   "bins.7.ndalloc",    "lextents.1.nmalloc",
+		"dirty_npurge",     "dirty_purged",    "dirty_nmadvise",    "lextents.1.nrequests",
+		"bins.7.nrequests", "bins.7.nreslabs", "lextents.1.ndalloc"};
+	uint64_t past[COUNT_OF(leaves)], own[COUNT_OF(leaves)];
+	(void)gone();
+	unsigned index = create();
+	for (unsigned round = 0; round < 3; round++) {
+		fill_arena(index, DIRECT(index));
+		assert_int_equal(act(index, "reset"), 0);
+		assert_int_equal(act(index, "purge"), 0);
+	}
+	void *first = SUT(mallocx)(100, DIRECT(index)); /* in a slab that others come after */
+	for (unsigned i = 0; i < 1000; i++)
+		assert_non_null(SUT(mallocx)(100, DIRECT(index)));
+	SUT(dallocx)(first, MALLOCX_TCACHE_NONE);
+	assert_ptr_equal(SUT(mallocx)(100, DIRECT(index)), first);
+	assert_int_equal(act(index, "reset"), 0);
+	refresh();
+	for (unsigned i = 0; i < COUNT_OF(leaves); i++) {
+		past[i] = figure(DESTROYED, leaves[i]);
+		own[i] = figure(index, leaves[i]);
+		if (own[i] == 0)
+			fail_msg("%s was not moved", leaves[i]);
+	}
+	assert_int_equal(act(index, "destroy"), 0);
+	refresh();
+	for (unsigned i = 0; i < COUNT_OF(leaves); i++)
+		if (figure(DESTROYED, leaves[i]) != past[i] + own[i])
+			fail_msg("%s: %llu", leaves[i], (unsigned long long)figure(DESTROYED, leaves[i]));
+}
+
+/* What a thread was served counts where it was served. */
+static void counting_before_a_move(void **state) {
+	(void)state;
+	enum { REQUESTS = 500 };
+	unsigned index = create(), own = GET(unsigned, "thread.arena");
+	if (SET(unsigned, "thread.arena", index) == EPERM)
+		skip();
+	refresh();
+	uint64_t before = figure(own, "bins.7.nrequests");
+	for (unsigned i = 0; i < REQUESTS; i++)
+		free(malloc(100));
+	assert_int_equal(SET(unsigned, "thread.arena", own), 0);
+	refresh();
+	assert_int_equal(figure(index, "bins.7.nrequests"), REQUESTS);
+	assert_int_equal(figure(own, "bins.7.nrequests"), before);
+	assert_int_equal(SUT(mallctl)("thread.tcache.flush", NULL, NULL, NULL, 0), 0);
+	assert_int_equal(act(index, "destroy"), 0);
+}
+
+/* A slab is used again when it comes after another one, not with each block. */
+static void reusing_slabs(void **state) {
+	(void)state;
+	unsigned index = create();
+	void *first = SUT(mallocx)(100, DIRECT(index));
+	for (unsigned i = 0; i < 10; i++)
+		assert_non_null(SUT(mallocx)(100, DIRECT(index)));
+	refresh();
+	assert_int_equal(figure(index, "bins.7.nslabs"), 1);
+	assert_int_equal(figure(index, "bins.7.nreslabs"), 0);
+	while (figure(index, "bins.7.nslabs") == 1) {
+		assert_non_null(SUT(mallocx)(100, DIRECT(index)));
+		refresh();
+	}
+	SUT(dallocx)(first, MALLOCX_TCACHE_NONE);
+	assert_ptr_equal(SUT(mallocx)(100, DIRECT(index)), first); /* fullest first */
+	refresh();
+	assert_int_equal(figure(index, "bins.7.nreslabs"), 1);
+	assert_int_equal(figure(index, "bins.7.curslabs"), 2);
 	assert_int_equal(act(index, "destroy"), 0);
 }
 
@@ -602,6 +761,10 @@ static void destroying_with_threads(void **state) {
 		skip();
 	unwanted = 0;
 	assert_int_equal(SUT(mallctl)("thread.arena", NULL, NULL, &unwanted, sizeof unwanted), 0);
+	unwanted = gone();
+	assert_int_equal(SET(unsigned, "thread.arena", unwanted), EFAULT);
+	assert_int_equal(SET(unsigned, "thread.arena", narenas()), EFAULT);
+	assert_int_equal(GET(unsigned, "thread.arena"), 0);
 	pthread_t thread;
 	assert_int_equal(pthread_create(&thread, NULL, stay_in, &index), 0);
 	pthread_join(thread, NULL);
@@ -621,10 +784,16 @@ int main(void) {
 		cmocka_unit_test(destroying_wrongly),
 		cmocka_unit_test(resetting),
 		cmocka_unit_test(resetting_what_is_cached),
+		cmocka_unit_test(resetting_what_is_kept),
 		cmocka_unit_test(looking_up),
 		cmocka_unit_test(oversize),
 		cmocka_unit_test(giving_back),
 		cmocka_unit_test(decay_times),
+		cmocka_unit_test(decay_at_once),
+		cmocka_unit_test(counting_anew),
+		cmocka_unit_test(counting_for_ever),
+		cmocka_unit_test(reusing_slabs),
+		cmocka_unit_test(counting_before_a_move),
 		cmocka_unit_test(default_decay_times),
 		cmocka_unit_test(dss),
 		cmocka_unit_test(grow_limit),

@@ -206,12 +206,82 @@ def check_text():
     check(int(row[0]) in (8, 16, 32), "first bin", row)
 
 
+def blocks_of(text):
+    """The lines about each arena, by the key that it has in the JSON."""
+    blocks, lines = {}, None
+    for line in text.splitlines():
+        head = re.fullmatch(r"(Merged|Destroyed) arenas stats:|arenas\[(\d+)\]:", line)
+        if head:
+            lines = blocks.setdefault((head[1] or head[2]).lower(), [])
+        elif lines is not None:
+            lines.append(line)
+    return blocks
+
+
+def numbers_after(lines, title):
+    """Those of the first line that begins with the title; not a number is None."""
+    for line in lines:
+        found = re.match(rf" *{title} *((?:(?:\d+|N/A) *)+)$", line)
+        if found:
+            return [int(word) if word.isdigit() else None for word in found[1].split()]
+    return None
+
+
+MEMORY = ["mapped", "retained", "pinned", "base", "internal", "metadata_edata", "metadata_rtree", "metadata_thp",
+          "tcache_bytes", "tcache_stashed_bytes", "resident", "abandoned_vm", "extent_avail"]
+COUNTED = ["allocated", "nmalloc", "ndalloc", "nrequests", "nfills", "nflushes"]
+
+
+def figures_of(arena):
+    """What the lines about an arena must say, by their titles. Rates are not looked at."""
+    figures = {f"{key}:": [arena[key]] for key in MEMORY}
+    figures["active:"] = [arena["pactive"] * 4096]
+    figures["assigned threads:"] = [arena["nthreads"]]
+    for state in ("dirty", "muzzy"):
+        figures[f"{state}:"] = [arena[key] for key in (f"{state}_decay_ms", f"p{state}", f"{state}_npurge",
+                                                       f"{state}_nmadvise", f"{state}_purged")]
+    for kind in ("small", "large"):
+        figures[f"{kind}:"] = [arena[kind][key] for key in COUNTED]
+    figures["total:"] = [arena["small"][key] + arena["large"][key] for key in COUNTED]
+    return figures
+
+
+def check_text_figures():
+    """The text says what the JSON says: each figure lies between those of a JSON before and one after it."""
+    before, text, after = reports("J", "-", "J", options="dirty_decay_ms:7000,muzzy_decay_ms:-1")
+    before, after = (json.loads(x)["jemalloc"]["stats.arenas"] for x in (before, after))
+    blocks = blocks_of(text)
+    check(list(blocks) == list(before) == list(after), "arenas of the text:", *blocks)
+    for arena, lines in blocks.items():
+        then, now = figures_of(before[arena]), figures_of(after[arena])
+        for title in then:
+            seen = numbers_after(lines, re.escape(title))
+            check(seen is not None, arena, title, "missing")
+            if title in ("small:", "large:", "total:"):
+                seen = (seen or [])[:1] + (seen or [])[1::2]
+            for one, low, high in itertools.zip_longest(seen or [], then[title], now[title]):
+                one = -1 if one is None else one  # N/A: never, or many arenas
+                good = low is not None and min(low, high) <= one <= max(low, high)
+                check(good, "text:", arena, title, one, "and not", low, "to", high)
+
+
+def check_summary():
+    lines = reports("-")[0].splitlines()
+    amounts = lines[1:11]
+    for line in amounts:
+        check(re.fullmatch(r"  [a-zA-Z].+ \d+\.\d (KiB|MiB)", line), "amount:", line)
+    for line in amounts[:2]:
+        check(" 0.0 " not in line, "nothing is", line)
+    wasteful = [float(line.split()[-4]) * (1024 if line.split()[-3] == "MiB" else 1)
+                for line in lines if re.fullmatch(r"( +\d+){3} +\d+\.\d [KM]iB +\d+ %", line)]
+    check(len(wasteful) == 5 and wasteful == sorted(wasteful, reverse=True) and wasteful[0] > 0, "waste", wasteful)
+
+
 # -- metrics ------------------------------------------------------------------------------------------------------
 
 def check_metrics():
-    text = reports("O")[0] + "\n"
-    text = text.replace("# EOF\n\n", "# EOF\n")
-    check(text.endswith("# EOF\n"), "no EOF")
+    text = reports("O")[0]
+    check(text.endswith("\n# EOF\n"), "no EOF")
     heads, seen = {}, set()
     for line in text.splitlines()[:-1]:
         head = re.fullmatch(r"# (HELP|TYPE|UNIT) (ashlar_[a-z_]+) (.+)", line)
@@ -226,6 +296,7 @@ def check_metrics():
             kinds = heads.get(name, {})
             check("HELP" in kinds and kinds.get("TYPE") in ("gauge", "counter"), "no head:", line)
             check(kinds.get("TYPE") != "counter" or name.endswith("_total"), "counter:", line)
+            check("_seconds" not in name or re.search(r" \d+\.\d{9}$", line), "seconds:", line)
             check("UNIT" not in kinds or name.endswith(kinds["UNIT"]), "unit:", line)
     check(len(seen) > 100, "only", len(seen), "samples")
     promtool = shutil.which("promtool")
@@ -235,6 +306,53 @@ def check_metrics():
     done = subprocess.run([promtool, "check", "metrics"], input=text.encode(), stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
     check(done.returncode == 0, "promtool:", done.stdout.decode())
+
+
+TOTALS = {"allocated": "allocated", "active": "active", "metadata": "metadata", "mapped": "mapped",
+          "retained": "retained", "resident": "resident"}
+OWN = ["live", "cached", "slab_free", "dirty", "lazily_freed"]
+OF_ARENA = {"threads": "nthreads", "active_pages": "pactive", "dirty_pages": "pdirty", "muzzy_pages": "pmuzzy",
+            "mapped_bytes": "mapped", "retained_bytes": "retained", "dirty_purged_pages_total": "dirty_purged",
+            "muzzy_purged_pages_total": "muzzy_purged"}
+OF_BIN = {"allocated_blocks": "curregs", "slabs": "curslabs", "nonfull_slabs": "nonfull_slabs",
+          "taken_blocks_total": "nmalloc", "given_blocks_total": "ndalloc", "requests_total": "nrequests"}
+OF_LOCK = {"takes_total": "num_ops", "waits_total": "num_wait"}
+
+
+def samples_of(heap):
+    """What the metrics must say of a JSON."""
+    samples = {f"ashlar_{name}_bytes": heap["stats"][key] for name, key in TOTALS.items()}
+    samples.update({f"ashlar_{key}_bytes": heap["ashlar"][key] for key in OWN})
+    samples["ashlar_zero_reallocs_total"] = heap["stats"]["zero_reallocs"]
+    for arena, figures in heap["stats.arenas"].items():
+        if arena.isdigit():
+            label = f'{{arena="{arena}"}}'
+            samples.update({f"ashlar_arena_{name}{label}": figures[key] for name, key in OF_ARENA.items()})
+            for kind in ("small", "large"):
+                samples[f"ashlar_arena_{kind}_bytes{label}"] = figures[kind]["allocated"]
+    merged = heap["stats.arenas"]["merged"]
+    for row, figures in zip(heap["arenas"]["bin"], merged["bins"]):
+        if figures["nmalloc"] > 0:
+            samples.update({f'ashlar_bin_{name}{{size="{row["size"]}"}}': figures[key] for name, key in OF_BIN.items()})
+    for before, locks in (("", heap["stats"]["mutexes"]), ("arena_", merged["mutexes"])):
+        for lock, figures in locks.items():
+            label = f'{{lock="{before}{lock}"}}'
+            samples.update({f"ashlar_lock_{name}{label}": figures[key] for name, key in OF_LOCK.items()})
+            samples[f"ashlar_lock_wait_seconds_total{label}"] = figures["total_wait_time"] / 1e9
+    return samples
+
+
+def check_metric_values():
+    """As the text's: between those of a JSON before and one after."""
+    before, text, after = reports("J", "O", "J", options="dirty_decay_ms:7000,muzzy_decay_ms:-1")
+    before, after = (samples_of(json.loads(x)["jemalloc"]) for x in (before, after))
+    seen = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    for name in before:
+        low, high = sorted((before[name], after[name]))
+        good = name in seen and low - 1e-6 <= float(seen[name]) <= high + 1e-6
+        check(good, "metrics:", name, seen.get(name), "and not", low, "to", high)
+    listed = {name for name in seen if name.startswith("ashlar_bin_")}
+    check(listed == {name for name in after if name.startswith("ashlar_bin_")}, "metrics: other classes than used")
 
 
 # -- options ------------------------------------------------------------------------------------------------------
@@ -252,7 +370,18 @@ def check_options():
             check(list(json.loads(text)) == ["jemalloc"], options)
 
 
-for part in (check_json, check_sums, check_text, check_metrics, check_options):
+def check_lone_arena():
+    """One arena and none destroyed: neither part is there, and the sum only where it is shown alone."""
+    for letters, expected in (("J", ["0"]), ("Ja", ["merged"]), ("Jm", ["0"])):
+        environment = dict(os.environ, LD_PRELOAD=os.path.realpath(os.environ["LIB"]),
+                           MALLOC_CONF=f"narenas:1,stats_print:true,stats_print_opts:{letters}")
+        done = subprocess.run(["true"], env=environment, stderr=subprocess.PIPE, check=True)
+        arenas = json.loads(done.stderr)["jemalloc"]["stats.arenas"]
+        check(list(arenas) == expected, letters, "one arena:", *arenas)
+
+
+for part in (check_json, check_sums, check_text, check_text_figures, check_summary, check_metrics, check_metric_values, check_options,
+             check_lone_arena):
     part()
 for failure in failures[:30]:
     print(failure)

@@ -18,6 +18,41 @@ INVALID = "invalid pointer"
 INTERIOR = "interior pointer"
 DOUBLE = "double free"
 
+# What the message says of the address.
+FOREIGN = "not memory of this allocator"
+FREE = "in a free page of this allocator: no block lives there now"
+OUT = "the block is in a thread cache or was handed out again"
+BACK = "the block is back in slab 0x[0-9a-f]+"
+MIDDLE = "in the middle of a block of 2048 KiB or more"
+
+
+def small(size, words):
+    return f"size class {size}, arena \\d+, {words}"
+
+
+def large(size, words):
+    return f"block of {size} bytes, arena \\d+, {words}"
+
+
+def into(bytes_):
+    return f"{bytes_} bytes into the block at 0x[0-9a-f]+"
+
+
+WORDS = {  # else what it says depends on the caches
+    **dict.fromkeys(["free_stack", "free_static", "free_literal", "free_code", "free_wild", "free_small_number",
+                     "free_minus_one", "free_noncanonical", "free_mapped", "first_call", "realloc_foreign",
+                     "realloc_stack", "sized_foreign", "sdallocx_foreign"], FOREIGN),
+    **dict.fromkeys(["double_free_large", "double_free_huge", "realloc_freed_large"], FREE),
+    "interior_small": small(64, into(16)), "interior_medium": small(10240, into(4096)),
+    "misaligned_small": small(256, into(1)), "misaligned_at_exit": small(1024, into(1)),
+    "realloc_interior_small": small(320, into(32)), "interior_large_page": large(102400, into(4096)),
+    "interior_large_cacheable": large(20480, into(8192)), "interior_large_near": large(102400, into(16)),
+    "misaligned_large": large(200704, into(1)), "realloc_interior_large": large(303104, into(8192)),
+    "interior_huge": MIDDLE, "double_free_at_once": small(112, OUT), "double_free_cacheable": large(20480, OUT),
+    "double_free_at_flush": small(112, BACK), "double_free_thread_end": small(512, BACK),
+    "slab_end": small(112, "in the unused end of slab 0x[0-9a-f]+"),
+}
+
 # program: (calls, kinds). A misuse seen only at a flush may be reported by any call that flushes.
 ANY = r"\w+"
 TABLE = {
@@ -56,6 +91,8 @@ TABLE = {
     "realloc_interior_large": ("realloc", [INTERIOR]),
     "realloc_interior_small": (ANY, [INTERIOR]),
     "sized_foreign": (r"free(_sized)?", [INVALID]),
+    "sdallocx_foreign": ("sdallocx", [INVALID]),
+    "slab_end": (ANY, [INTERIOR]),
     "usable_foreign": None,
     "nothing_wrong": None,
 }
@@ -65,7 +102,7 @@ def limits():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def check(path, expected):
+def check(path, expected, words):
     """What is wrong with this program's end, or None."""
     try:
         done = subprocess.run([path], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
@@ -82,7 +119,7 @@ def check(path, expected):
     if not re.fullmatch(r"0x[0-9a-f]+", pointer):
         return f"named no pointer: {done.stdout!r}"
     calls, kinds = expected
-    form = rf"<ashlar>: (?:{calls})\({pointer}\): (?:{'|'.join(kinds)}): [^\n]+\n"
+    form = rf"<ashlar>: (?:{calls})\({pointer}\): (?:{'|'.join(kinds)}): {words}\n"
     if not re.fullmatch(form, done.stderr):
         return f"stderr {done.stderr!r} is not {form!r}"
     return None
@@ -103,7 +140,7 @@ def main():
             failures.append(f"{name}: was not built")
             continue
         count += 1
-        wrong = check(path, expected)
+        wrong = check(path, expected, WORDS.get(name, "[^\\n]+"))
         if wrong:
             failures.append(f"{name}: {wrong}")
     for failure in failures:

@@ -123,6 +123,20 @@ def check_refused():
         expect(status == 0 and good, conf, f"expected {messages}", (status, err))
 
 
+# What a mistyped key is taken for; None: for nothing.
+NEAR = [("narena", "narenas"), ("narenass", "narenas"), ("tcahce", "tcache"), ("dirty_decay", "dirty_decay_ms"),
+        ("mutex_max_spn", "mutex_max_spin"), ("jnk", "junk"), ("zer", "zero_realloc"), ("ab", None), ("bogus", None),
+        ("tcch", None), ("nonsense", None), ("x" * 49, None)]
+
+
+def check_near():
+    for key, wanted in NEAR:
+        _, _, err = run(key + ":1")
+        expected = [f"<ashlar>: Did you mean {wanted}?"] if wanted else []
+        got = [line for line in err.splitlines() if "Did you mean" in line]
+        expect(got == expected, key, f"expected {expected}", got)
+
+
 def check_malformed():
     for conf, message in MALFORMED:
         status, _, err = run(conf)
@@ -377,6 +391,15 @@ def check_trust_madvise():
         expect(status == 0 and err == "", "trust_madvise:true", "expected no look", (status, err))
 
 
+def check_retain():
+    """Without retained memory there is no limit to its growth that could be read or written."""
+    for conf, wanted in [("retain:true", f"{7 << 60}\n"), ("retain:false", "E2\n")]:
+        got = read(conf, "size", "arena.0.retain_grow_limit")
+        expect(got == (0, wanted, ""), conf, f"expected {wanted!r}", got)
+    got = run("retain:false", "write", "size", "arena.0.retain_grow_limit", str(1 << 20), program=[CTL])
+    expect(got == (0, "E2\nE2\n", ""), "retain:false", "expected ENOENT twice", got)
+
+
 def check_infallible_new():
     program = os.path.join(PROGRAMS, "new_fails")
     if not os.path.exists(program):  # no C++ compiler
@@ -397,10 +420,10 @@ def check_spin():
 
 
 def main():
-    for check in [check_accepted, check_refused, check_malformed, check_limit, check_abort_conf, check_confirm_conf, check_decay,
+    for check in [check_accepted, check_refused, check_near, check_malformed, check_limit, check_abort_conf, check_confirm_conf, check_decay,
                   check_threads, check_zero_realloc, check_xmalloc, check_stats_print, check_lists,
                   check_each, check_live, check_repeated, check_dependencies, check_sources, check_trust_madvise,
-                  check_infallible_new, check_spin]:
+                  check_retain, check_infallible_new, check_spin]:
         check()
     for failure in failures:
         print("FAILED", failure)

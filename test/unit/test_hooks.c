@@ -51,6 +51,7 @@ static struct {
 	unsigned refuse[MEMBERS];  /* how many of 16 calls */
 	size_t largest;            /* longer ranges are refused; 0: none */
 	bool only_odd;             /* nothing aligned to a chunk */
+	bool crooked;              /* a page beside what is aligned to a chunk */
 	bool nested;               /* hooks allocate */
 	bool pinned, zero, commit; /* what alloc says; */
 	bool vary;                 /* or at random */
@@ -129,6 +130,8 @@ static void *src_alloc(extent_hooks_t *table, void *new_addr, size_t size, size_
 		base = base + size > src.space + SPACE ? round_up(src.space, align) : base + align;
 		assert_true(tries < 1000000);
 	}
+	if (src.crooked && align == CHUNK)
+		base += PAGE;
 	src.next = base + size;
 	bool zeroed = src.vary ? random_below(&seed, 2) : src.zero;
 	bool committed = src.vary ? random_below(&seed, 2) : src.commit;
@@ -264,7 +267,7 @@ static void arena_begin(extent_hooks_t *table, const int64_t ms[PAGE_STATES]) {
 static void source_reset(void) {
 	memset(src.refuse, 0, sizeof src.refuse);
 	src.largest = 0;
-	src.only_odd = src.nested = src.pinned = src.vary = false;
+	src.only_odd = src.crooked = src.nested = src.pinned = src.vary = false;
 	src.zero = src.commit = true;
 	src.table = &recording;
 }
@@ -498,6 +501,24 @@ static void test_odd(void **state) {
 	}
 }
 
+/* What is not aligned as asked goes back at once. */
+static void test_crooked(void **state) {
+	(void)state;
+	source_reset();
+	src.crooked = true;
+	arena_begin(&recording, decay_ms);
+	assert_true(take(&block[0], 3, PAGE));
+	EXPECT_LOG("ADA");
+	src.refuse[DALLOC] = 16;
+	assert_true(take(&block[1], 3, PAGE));
+	EXPECT_LOG("ADXA");
+	assert_false(take(&block[2], 3, CHUNK));
+	src.refuse[DALLOC] = 0;
+	give(&block[0]);
+	give(&block[1]);
+	arena_end();
+}
+
 static void test_pinned(void **state) {
 	(void)state;
 	source_reset();
@@ -638,6 +659,36 @@ static void test_classes(void **state) {
 	arena_end();
 }
 
+/* Takes chunks of the common arena until more is mapped. Returns how much at once. */
+static size_t growth(void) {
+	size_t before = pool_mapped(&shared), count = 0;
+	struct span *spans[4096];
+	do {
+		assert_true(count < COUNT_OF(spans));
+		assert_non_null(spans[count] = page_take(&common, SPAN_LARGE, CHUNK_PAGES, PAGE));
+		count++;
+	} while (pool_mapped(&shared) == before);
+	size_t grown = pool_mapped(&shared) - before;
+	while (count-- > 0)
+		page_give(&common, spans[count]);
+	return grown;
+}
+
+/* The first arena's settings are those of the pool that arenas share. */
+static void test_first_arena(void **state) {
+	(void)state;
+	while (pool_mapped(&shared) < 32 * CHUNK)
+		assert_true(growth() > 0);
+	assert_int_equal(common.index, 0);
+	assert_true(page_set_grow_limit(&common, CHUNK));
+	assert_int_equal(growth(), CHUNK);
+	assert_true(page_set_grow_limit(&common, 3 * CHUNK));
+	assert_int_equal(growth(), 3 * CHUNK);
+	assert_true(page_set_grow_limit(&common, PAGE_GROW_LIMIT_DEFAULT));
+	assert_true(growth() > 3 * CHUNK);
+	pool_audit(&shared);
+}
+
 /* Memory of the break: used, given back, never unmapped. */
 static void test_dss(void **state) {
 	(void)state;
@@ -672,12 +723,13 @@ static int start(void **state) {
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),      cmocka_unit_test(test_split_and_merge),
-		cmocka_unit_test(test_refusals),   cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_odd),        cmocka_unit_test(test_pinned),
-		cmocka_unit_test(test_no_members), cmocka_unit_test(test_foreign),
-		cmocka_unit_test(test_inherited),  cmocka_unit_test(test_classes),
-		cmocka_unit_test(test_dss),        cmocka_unit_test(test_exchange),
+		cmocka_unit_test(test_order),       cmocka_unit_test(test_split_and_merge),
+		cmocka_unit_test(test_refusals),    cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_odd),         cmocka_unit_test(test_pinned),
+		cmocka_unit_test(test_no_members),  cmocka_unit_test(test_foreign),
+		cmocka_unit_test(test_inherited),   cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_dss),         cmocka_unit_test(test_crooked),
+		cmocka_unit_test(test_first_arena), cmocka_unit_test(test_exchange),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -44,6 +44,15 @@ static void fill(void) {
 		}
 }
 
+/* What is unused so far goes back to the system, and some more becomes so. */
+static void purge(void) {
+	(void)mallctl("arena.4096.purge", NULL, NULL, NULL, 0);
+	for (int i = 0; i < BLOCKS; i += 300) {
+		free(kept[i]);
+		kept[i] = NULL;
+	}
+}
+
 /* An arena made and destroyed: its counts go to 4097. */
 static void destroy_one(void) {
 	unsigned index;
@@ -59,6 +68,7 @@ int main(int count, char **words) {
 	pthread_t thread[3];
 	fill();
 	destroy_one();
+	purge();
 	for (int i = 0; i < 3; i++)
 		if (pthread_create(&thread[i], NULL, work, NULL) != 0)
 			return 1;
