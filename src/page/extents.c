@@ -73,7 +73,7 @@ static void run_through(struct run *run, const struct chunk *chunk) {
 			run_end(run);
 		if (first == CHUNK_PAGES)
 			return;
-		while (!bitmap_get(map[states[i]], first))
+		while (i + 1 < COUNT_OF(states) && !bitmap_get(map[states[i]], first))
 			i++;
 		page = bitmap_next_clear(map[states[i]], CHUNK_PAGES, first);
 		run_add(run, states[i], page - first);

@@ -183,7 +183,8 @@ void lock_add_counts(struct lock_counts *sum, const struct lock_counts *one) {
 
 struct lock_counts lock_read_rank(enum lock_rank rank) {
 	struct lock *lock = load_acquire(&registry[rank]);
-	return lock == NULL ? (struct lock_counts){0} : lock_read_counts(lock);
+	struct lock_counts none = {0};
+	return lock == NULL ? none : lock_read_counts(lock);
 }
 
 void lock_reset_counts(void) {
