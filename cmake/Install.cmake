@@ -13,14 +13,13 @@ foreach(header ashlar/ashlar.h ashlar/extent_hooks.h)
 	endif()
 endforeach()
 install(FILES ${ASHLAR_JEMALLOC_H} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/jemalloc)
-foreach(page README.md LICENSE CONTRIBUTING.md)
-	if(EXISTS ${root}/${page})
-		install(FILES ${root}/${page} DESTINATION ${docs})
-	endif()
+# The pages, and every file they lead to, lie as they do here, so that their links hold.
+foreach(page README.md LICENSE CONTRIBUTING.md bench/README.md test/api/names.tsv src/ctl/options.def src/ctl/names.def
+		src/api/fast.h src/cache/bin.h src/arena/slab.c src/meta/span.h src/page/chunk.c src/page/decay.c src/os/os.h)
+	get_filename_component(folder ${page} DIRECTORY)
+	install(FILES ${root}/${page} DESTINATION ${docs}/${folder})
 endforeach()
-if(IS_DIRECTORY ${root}/doc)
-	install(DIRECTORY ${root}/doc/ DESTINATION ${docs} FILES_MATCHING PATTERN "*.md" PATTERN "*.svg")
-endif()
+install(DIRECTORY ${root}/doc DESTINATION ${docs} FILES_MATCHING PATTERN "*.md" PATTERN "man" EXCLUDE)
 
 # From where each file lies to the prefix.
 function(path_to_prefix variable folder)

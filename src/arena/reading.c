@@ -5,8 +5,10 @@
 
 #include <string.h>
 
-/* Bytes of page map entries for one chunk: a class and a span per page, and its record. */
-#define MAP_BYTES (CHUNK_PAGES * (1 + sizeof(void *)) + sizeof(void *))
+/* Bytes of page map entries of so many bytes: a class and a span per page, and of each chunk its record. */
+static size_t map_bytes(size_t mapped) {
+	return mapped / PAGE * (1 + sizeof(void *)) + (mapped + CHUNK - 1) / CHUNK * sizeof(void *);
+}
 
 /* -- blocks ---------------------------------------------------------------------------------------------------- */
 
@@ -105,7 +107,16 @@ static void add_pool(struct arena_reading *reading) {
 	reading->npurge[PAGE_DIRTY] += pool.passes;
 	reading->nmadvise[PAGE_DIRTY] += pool.purges;
 	reading->purged[PAGE_DIRTY] += pool.purged;
-	reading->metadata_rtree = pool.mapped / CHUNK * MAP_BYTES;
+	reading->metadata_rtree = map_bytes(pool.mapped);
+}
+
+/* The page map is one for all; what arenas have for themselves is in it too. */
+static void add_own_pools(struct arena_reading *reading) {
+	EACH_ARENA (arena, i) {
+		struct pool *own = arena_own_pool(arena);
+		if (own != NULL)
+			reading->metadata_rtree += map_bytes(pool_read_stats(own).mapped);
+	}
 }
 
 static void read_base(struct arena_reading *reading) {
@@ -127,6 +138,7 @@ void arena_read(struct arena *arena, struct arena_reading *reading) {
 	add_pages(reading, &pages);
 	if (arena->index == 0) {
 		add_pool(reading);
+		add_own_pools(reading);
 		read_base(reading);
 	}
 	reading->mapped += reading->base + reading->internal;

@@ -149,9 +149,9 @@ READER(extent_hooks) {
 	return 0;
 }
 WRITER(extent_hooks) {
-	struct arena *arena = arena_made_of(index[0]);
 	if (value->as_pointer == NULL)
 		return EINVAL;
+	struct arena *arena = arena_made_of(index[0]);
 	if (arena == NULL || !page_set_hooks(&arena->pages, value->as_pointer, NULL))
 		return EFAULT;
 	return 0;

@@ -52,7 +52,8 @@ static int ask_helper(bool wanted) {
 	int error = thread_ask_helper(wanted);
 	if (error == 0)
 		return 0;
-	guard_warn("<ashlar>: background thread creation failed (%d)\n", error);
+	if (error != EDEADLK) /* an extent hook asks, inside a purge */
+		guard_warn("<ashlar>: background thread creation failed (%d)\n", error);
 	return EFAULT;
 }
 
@@ -75,8 +76,8 @@ WRITER(max_background_threads) {
 	if (value->as_size == 0 || value->as_size > opt.max_background_threads)
 		return EINVAL;
 	bool again = value->as_size != max_threads() && thread_helper_asked();
-	if (again)
-		(void)ask_helper(false);
+	if (again && ask_helper(false) != 0)
+		return EFAULT;
 	store_relaxed(&most_threads, value->as_size);
 	return again ? ask_helper(true) : 0;
 }

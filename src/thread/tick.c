@@ -16,8 +16,6 @@
 #include "ctl/ctl.h"
 #include "thread/inside.h"
 
-#include <errno.h>
-
 #define TICK_EVERY   16
 #define TICK_SIZE    (256 * KIB) /* blocks from here on are worth a look each time */
 #define MS           ((uint64_t)1000000)
@@ -225,6 +223,8 @@ static void consider_helper(uint64_t now) {
 }
 
 int thread_ask_helper(bool wanted) {
+	if (is_purging()) /* by the helper itself, or while it waits to purge */
+		return EDEADLK;
 	if (!wanted) {
 		store_relaxed(&forbidden, true);
 		store_relaxed(&asked_for, false);

@@ -733,6 +733,9 @@ static void hooks_of_others(void **state) {
 	assert_false(READ_OF(bool, AUTOMATIC - 1, "initialized"));
 	table = READ_OF(extent_hooks_t *, AUTOMATIC - 1, "extent_hooks"); /* reading makes nothing... */
 	assert_false(READ_OF(bool, AUTOMATIC - 1, "initialized"));
+	assert_int_equal(WRITE_OF(extent_hooks_t *, AUTOMATIC - 1, "extent_hooks", none), EINVAL);
+	assert_false(
+		READ_OF(bool, AUTOMATIC - 1, "initialized")); /* ...and neither does what is refused... */
 	assert_int_equal(WRITE_OF(extent_hooks_t *, AUTOMATIC - 1, "extent_hooks", table), 0);
 	assert_true(READ_OF(bool, AUTOMATIC - 1, "initialized")); /* ...writing does */
 	assert_int_equal(of_arena(0, "extent_hooks", NULL, NULL, &none, sizeof none), EINVAL);

@@ -12,6 +12,7 @@
 #include "harness.h"
 
 int SUT(mallctl)(const char *name, void *old, size_t *old_size, void *new_value, size_t new_size);
+void *SUT(mallocx)(size_t size, int flags);
 
 #define SIZE   24000 /* of a large block that is cached */
 #define HUGE   (5u << 20)
@@ -257,6 +258,25 @@ static void test_sums(void **state) {
 	give_all();
 }
 
+/* The page map is part of the metadata, whoever's memory it tells of: 9 bytes a page. */
+static void test_map_of_own_pool(void **state) {
+	unsigned arena;
+	size_t size = sizeof arena;
+	char name[64];
+	(void)state;
+	assert_int_equal(SUT(mallctl)("arenas.create", &arena, &size, NULL, 0), 0);
+	refresh();
+	uint64_t map = number("stats.metadata_rtree"), metadata = number("stats.metadata");
+	void *block = SUT(mallocx)(256u << 20, (int)((arena + 1) << 20));
+	assert_non_null(block);
+	refresh();
+	assert_true(number("stats.metadata_rtree") >= map + (256u << 20) / 4096 * 9);
+	assert_true(number("stats.metadata") >= metadata + (256u << 20) / 4096 * 9);
+	assert_int_equal(number(A "0.metadata_rtree"), number("stats.metadata_rtree"));
+	(void)snprintf(name, sizeof name, "arena.%u.destroy", arena);
+	act(name);
+}
+
 static void test_indices(void **state) {
 	(void)state;
 	static const char *const bad[] = {A "99.pactive",
@@ -334,8 +354,10 @@ static void test_locks(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_epoch), cmocka_unit_test(test_moves),   cmocka_unit_test(test_purge),
-		cmocka_unit_test(test_sums),  cmocka_unit_test(test_indices), cmocka_unit_test(test_locks),
+		cmocka_unit_test(test_epoch),           cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_purge),           cmocka_unit_test(test_sums),
+		cmocka_unit_test(test_indices),         cmocka_unit_test(test_locks),
+		cmocka_unit_test(test_map_of_own_pool),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

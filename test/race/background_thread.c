@@ -6,12 +6,15 @@
 #define _GNU_SOURCE
 #include "../harness.h"
 
+#include "ashlar/extent_hooks.h"
+
 #include <dirent.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 int SUT(mallctl)(const char *name, void *old, size_t *old_size, void *value, size_t size);
+void *SUT(mallocx)(size_t size, int flags);
 #ifndef ASHLAR_PREFIXED
 extern void (*malloc_message)(void *opaque, const char *text);
 #endif
@@ -97,6 +100,66 @@ static void most_threads(void) {
 	expect_helpers(1);
 	CHECK(figure("max_background_threads") == 1 && figure("opt.max_background_threads") == 4);
 	CHECK(set_flag(false) == 0);
+}
+
+/* -- hooks that ask -------------------------------------------------------------------------------------------- */
+
+static _Atomic(int) asked_off, asked_most; /* the answers; -1: none yet */
+static extent_hooks_t *standard;
+
+/* Stopping the helper here would be waiting for oneself, or for who waits for this purge. */
+static bool ask_in_purge(extent_hooks_t *hooks, void *addr, size_t size, size_t offset, size_t length,
+                         unsigned arena) {
+	asked_most = set_most(3);
+	asked_off = set_flag(false);
+	return standard->purge_forced(hooks, addr, size, offset, length, arena);
+}
+
+static bool keep(extent_hooks_t *hooks, void *addr, size_t size, bool committed, unsigned arena) {
+	(void)hooks, (void)addr, (void)size, (void)committed, (void)arena;
+	return true;
+}
+
+/* Leaves dirty pages in the arena, whose purge is to happen in the helper or, with `act`, here. */
+static void purge_asks(unsigned arena, const char *act) {
+	asked_off = asked_most = -1;
+	void *block = SUT(mallocx)(8 << 20, (int)((arena + 1) << 20));
+	CHECK(block != NULL);
+	memset(block, 1, 8 << 20);
+	free(block);
+	if (act != NULL)
+		CHECK(SUT(mallctl)(act, NULL, NULL, NULL, 0) == 0);
+	for (int i = 0; i < 3000 && asked_off == -1; i++)
+		usleep(10000);
+	CHECK(asked_off == EFAULT && asked_most == EFAULT);
+	CHECK(flag() && figure("max_background_threads") == 1);
+	expect_helpers(1);
+}
+
+static void in_hooks(void) {
+	static extent_hooks_t hooks, *given = &hooks;
+	unsigned arena;
+	size_t size = sizeof standard;
+	char name[64];
+	CHECK(SUT(mallctl)("arena.0.extent_hooks", &standard, &size, NULL, 0) == 0);
+	hooks = *standard;
+	hooks.dalloc = keep;
+	hooks.decommit = NULL;
+	hooks.purge_lazy = NULL;
+	hooks.purge_forced = ask_in_purge;
+	size = sizeof arena;
+	CHECK(SUT(mallctl)("arenas.create", &arena, &size, &given, sizeof given) == 0);
+	CHECK(set_flag(true) == 0);
+	snprintf(name, sizeof name, "arena.%u.purge", arena);
+	purge_asks(arena, name);
+	ssize_t ms = 100; /* nobody but the helper comes by */
+	snprintf(name, sizeof name, "arena.%u.dirty_decay_ms", arena);
+	CHECK(SUT(mallctl)(name, NULL, NULL, &ms, sizeof ms) == 0);
+	purge_asks(arena, NULL);
+	snprintf(name, sizeof name, "arena.%u.destroy", arena);
+	CHECK(SUT(mallctl)(name, NULL, NULL, NULL, 0) == 0);
+	CHECK(set_flag(false) == 0);
+	expect_helpers(0);
 }
 
 static void in_a_child(void) {
@@ -194,6 +257,7 @@ int main(void) {
 #endif
 	one_after_the_other();
 	most_threads();
+	in_hooks();
 	in_a_child();
 	all_at_once();
 	not_of_itself();
