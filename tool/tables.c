@@ -31,7 +31,7 @@ const char *option_type_word(const struct option *option) {
 		[OPTION_IS_CHOICE] = "word",   [OPTION_IS_LETTERS] = "letters",
 		[OPTION_IS_UINT64] = "number", [OPTION_IS_INT64] = "signed",
 		[OPTION_IS_RATIO] = "ratio",   [OPTION_IS_TEXT] = "text",
-		[OPTION_IS_RANGES] = "ranges",
+		[OPTION_IS_RANGES] = "ranges", [OPTION_IS_LIMIT] = "memory",
 	};
 	return option->alias ? "exponent" : words[option->type];
 }
@@ -72,6 +72,7 @@ const char *option_default_word(const struct option *option, char word[WORD_SIZE
 		return word;
 	case OPTION_IS_CHOICE:
 		return value.as_text;
+	case OPTION_IS_LIMIT:
 	case OPTION_IS_TEXT: /* a literal */
 		snprintf(word, WORD_SIZE, "%.*s", (int)strlen(option->initial) - 2, option->initial + 1);
 		return word;
@@ -132,6 +133,8 @@ const char *option_range_word(const struct option *option, char word[WORD_SIZE])
 		return option->lowest < 0 ? "0 or more, -1" : "0 or more";
 	case OPTION_IS_RANGES:
 		return "size-size:number|...";
+	case OPTION_IS_LIMIT:
+		return "bytes, 1k, 1m, 1g, 1t, 50%, default";
 	}
 	return word;
 }

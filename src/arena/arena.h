@@ -96,6 +96,8 @@ bool arena_per_cpu(void);
 struct arena *arena_at(unsigned index); /* NULL: not made, or destroyed */
 /* The same, but an automatic one, or the oversize one, is made if need be. NULL: no such index, or no memory. */
 struct arena *arena_make(unsigned index);
+/* Whether threads may have arenas made for them; else they share what there is. At first true [atomic]. */
+void arena_allow_more(bool allowed);
 unsigned arena_limit(void); /* automatic arenas there may be */
 unsigned
 arena_count(void); /* indices in use or reserved; loops up to it skip those that arena_at does not know */

@@ -11,6 +11,7 @@ static _Atomic(struct arena *) arenas[ARENA_LIMIT];    /* [acquire/release; writ
 static _Atomic(unsigned) count;                        /* [atomic; written under arenas_lock] indices */
 static _Atomic(unsigned) made;                         /* [atomic; written under arenas_lock] */
 static _Atomic(int64_t) default_decay_ms[PAGE_STATES]; /* [atomic] */
+static _Atomic(bool) no_more;                          /* [atomic] */
 static struct arena *idle;                             /* [arenas_lock] records to reserve, last one first */
 static struct arena_settings settings;                 /* [const after start] */
 static struct pool pool;
@@ -195,10 +196,14 @@ static struct arena *least_used(void) REQUIRES(arenas_lock) {
 		else if (load_relaxed(&arena->threads) <= load_relaxed(&best->threads))
 			best = arena;
 	}
-	if (load_relaxed(&best->threads) == 0 || room == settings.limit)
+	if (load_relaxed(&best->threads) == 0 || room == settings.limit || load_relaxed(&no_more))
 		return best;
 	struct arena *fresh = make_automatic(room);
 	return fresh != NULL ? fresh : best;
+}
+
+void arena_allow_more(bool allowed) {
+	store_relaxed(&no_more, !allowed);
 }
 
 bool arena_per_cpu(void) {

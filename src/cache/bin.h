@@ -79,6 +79,7 @@ struct cache {
 	uint8_t limit;             /* largest class cached now: max_class, or CLASS_NONE */
 	uint8_t max_class;         /* largest class it is to cache while it is enabled */
 	_Atomic(bool) attend;      /* the full lane has more to do than to serve the call   [atomic] */
+	_Atomic(bool) flush;       /* that is, to return all blocks                         [atomic] */
 	_Atomic(uint8_t) busy; /* stacks and arenas may disagree: a forked child leaves them alone [atomic] */
 };
 _Static_assert(sizeof(struct cache) <= 2048, "half a page for an idle thread");

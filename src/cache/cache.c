@@ -17,12 +17,14 @@
 #define CLASS_DEPTH   4095       /* ...and this, but where the program asks for more... */
 #define SLOTS_MAX     8191u      /* ...which storage must have room for */
 #define SHARE_MIN     (32 * KIB)
+#define SHARE_SHORT   4  /* the part of the budget there is while memory is short */
 #define SHARE_PARTS   16 /* blocks larger than this part of the share are not cached */
 #define COLLECT_EVERY 64 /* visits, a power of two */
 
 static struct cache_settings settings;   /* [const after start] */
 static uint16_t first_most[CLASS_COUNT]; /* of new caches               [const after start] */
 static uint32_t collect_mask;            /* of visits                   [const after start] */
+static _Atomic(bool) memory_short;       /* [atomic] */
 static _Atomic(size_t) share;            /* bytes one thread may hold                          [atomic] */
 
 /* Blocks of the class that fit into `bytes`: at least one, at most `most`. */
@@ -70,8 +72,14 @@ void cache_start(const struct cache_settings *wanted) {
 
 void cache_note_threads(unsigned count) {
 	size_t part = settings.budget / size_max(count, 1);
+	if (load_relaxed(&memory_short))
+		part /= SHARE_SHORT;
 	store_relaxed(&share, size_max(part, SHARE_MIN));
 	transfer_enable(count > 1);
+}
+
+void cache_set_short(bool is_short) {
+	store_relaxed(&memory_short, is_short);
 }
 
 void cache_init(struct cache *cache, struct arena *arena, bool shares) {

@@ -32,6 +32,9 @@ void cache_start_most(unsigned class, unsigned most);
 /* How many threads have a cache now: sets each one's share of the budget, and whether blocks travel between threads. */
 void cache_note_threads(unsigned count);
 
+/* While memory is short, each has a smaller share: from the next cache_note_threads on. */
+void cache_set_short(bool is_short);
+
 /* Makes an empty cache, all bins closed, out of a record of sizeof(struct cache) bytes. `shares`: blocks may come from
  * and go to other threads. */
 void cache_init(struct cache *cache, struct arena *arena, bool shares);

@@ -27,6 +27,7 @@ WRITER(epoch) {
 #define TYPE_CHOICE   CTL_TEXT
 #define TYPE_LETTERS  CTL_TEXT
 #define TYPE_TEXT     CTL_TEXT
+#define TYPE_LIMIT    CTL_TEXT
 #define TYPE_RANGES   CTL_NOTHING
 
 /* Options that can change have a name of their own beside opt.<name>; silent ones have neither. */
@@ -149,6 +150,9 @@ union ctl_value ctl_read_option(const void *field) {
 		break;
 	case OPTION_IS_TEXT:
 		value.as_text = ((const struct option_text *)field)->text;
+		break;
+	case OPTION_IS_LIMIT:
+		value.as_text = ((const struct option_limit *)field)->text;
 		break;
 	case OPTION_IS_RANGES:
 		break;

@@ -3,7 +3,7 @@
  * names.def has one row a name; the functions it mentions are declared here from it, and live in
  *
  *   names.c         the table itself, version, epoch
- *   names_config.c  config.*, opt.malloc_conf.*, the helper thread
+ *   names_config.c  config.*, opt.malloc_conf.*, the helper thread, the machine, limits of memory
  *   names_thread.c  thread.*, tcache.*           names_arena.c  arena.*, arenas.*, experimental.arenas*
  *   names_stats.c   stats.*                      names_prof.c   prof.* and the hooks of profiling
  *   names_experimental.c  experimental.utilization.*, batch_alloc, hooks.safety_check_abort

@@ -1,4 +1,5 @@
-/* names_config.c - what stands behind config.*, opt.malloc_conf.* and the names of the helper thread. */
+/* names_config.c - what stands behind config.*, opt.malloc_conf.*, the names of the helper thread, of the machine and of the
+ * limits of memory. */
 #include "ctl/names.h"
 #include "guard/guard.h"
 #include "os/os.h"
@@ -90,3 +91,38 @@ READER(helper_interval) {
 	value->as_uint64 = stats.runs != 0 ? stats.slept / stats.runs : 0;
 	return 0;
 }
+
+/* -- the machine ------------------------------------------------------------------------------------------------ */
+
+SIMPLE(machine_cpus, as_size, os.cpus)
+SIMPLE(machine_cpus_there, as_size, os.cpus_there)
+SIMPLE(machine_memory, as_size, os.memory)
+SIMPLE(machine_memory_max, as_size, os.memory_max)
+SIMPLE(machine_memory_high, as_size, os.memory_high)
+
+/* -- limits of memory --------------------------------------------------------------------------------------------- */
+
+static int set_limit(enum limit_kind kind, size_t bytes) {
+	if (bytes > SIZE_LIMIT)
+		return EINVAL;
+	thread_set_limit(kind, bytes);
+	return 0;
+}
+
+SIMPLE(limit_soft, as_size, thread_limit(LIMIT_SOFT))
+WRITER(limit_soft) {
+	UNUSED(index);
+	return set_limit(LIMIT_SOFT, value->as_size);
+}
+
+SIMPLE(limit_hard, as_size, thread_limit(LIMIT_HARD))
+WRITER(limit_hard) {
+	UNUSED(index);
+	return set_limit(LIMIT_HARD, value->as_size);
+}
+
+SIMPLE(limit_used, as_size, thread_read_limits().used)
+SIMPLE(limit_above, as_bool, thread_read_limits().above)
+SIMPLE(limit_exceeded, as_uint64, thread_read_limits().exceeded)
+SIMPLE(limit_purges, as_uint64, thread_read_limits().purges)
+SIMPLE(limit_refused, as_uint64, thread_read_limits().refused)

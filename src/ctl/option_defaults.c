@@ -17,6 +17,7 @@
 #define INIT_RANGES(value) INIT_LETTERS(value)
 #define INIT_TEXT(value) \
 	{ value }
+#define INIT_LIMIT(value) INIT_TEXT(value)
 
 #define OPTION(name, type, initial, ...) .name = INIT_##type(initial),
 #define ALIAS(name, kind, target, highest, sentence)

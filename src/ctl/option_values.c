@@ -201,6 +201,60 @@ static enum verdict set_text(const struct option *option, struct piece value) {
 	return VALUE_GOOD;
 }
 
+/* -- amounts of memory ----------------------------------------------------------------------------------- */
+
+/* The power of 1024 that the last letter stands for, which is taken off; 0: none. */
+static unsigned take_unit(struct piece *piece) {
+	static const char units[] = "kmgt";
+	char last = piece->length > 0 ? (char)(piece->text[piece->length - 1] | 0x20) : 0;
+	const char *unit = last != 0 ? strchr(units, last) : NULL;
+	piece->length -= unit != NULL;
+	return unit != NULL ? (unsigned)(unit - units) + 1 : 0;
+}
+
+static enum verdict parse_bytes(struct piece piece, uint64_t *bytes) {
+	unsigned power = take_unit(&piece);
+	bool negative;
+	if (!parse_number(piece, &negative, bytes) || negative)
+		return VALUE_INVALID;
+	if (*bytes > SIZE_LIMIT >> (10 * power))
+		return VALUE_OUT_OF_RANGE;
+	*bytes <<= 10 * power;
+	return VALUE_GOOD;
+}
+
+/* The same, or a part of `whole`. */
+static enum verdict parse_limit(struct piece piece, size_t whole, uint64_t *bytes) {
+	uint32_t percent;
+	if (piece.length == 0 || piece.text[piece.length - 1] != '%')
+		return parse_bytes(piece, bytes);
+	piece.length--;
+	if (!parse_ratio(piece, &percent))
+		return VALUE_INVALID;
+	if (percent > 100 * RATIO_ONE)
+		return VALUE_OUT_OF_RANGE;
+	*bytes = (uint64_t)((unsigned __int128)whole * percent / (100 * RATIO_ONE));
+	return VALUE_GOOD;
+}
+
+bool option_limit(const struct option_limit *limit, size_t whole, size_t *bytes) {
+	return parse_limit((struct piece){limit->text, strlen(limit->text)}, whole, bytes) == VALUE_GOOD;
+}
+
+static enum verdict set_limit(const struct option *option, struct piece value) {
+	struct option_limit *limit = option->value;
+	uint64_t bytes;
+	enum verdict verdict =
+		piece_is(value, "default") ? VALUE_GOOD : parse_limit(value, SIZE_LIMIT, &bytes);
+	if (verdict == VALUE_GOOD && value.length >= sizeof limit->text)
+		verdict = VALUE_INVALID;
+	if (verdict == VALUE_GOOD) {
+		memcpy(limit->text, value.text, value.length);
+		limit->text[value.length] = 0;
+	}
+	return verdict;
+}
+
 /* -- ranges of sizes ------------------------------------------------------------------------------------- */
 
 /* Takes `first-last:value` and a bar after it off the front. */
@@ -314,6 +368,8 @@ enum verdict option_set(const struct option *option, struct piece value) {
 		return set_text(option, value);
 	case OPTION_IS_RANGES:
 		return set_ranges(option, value);
+	case OPTION_IS_LIMIT:
+		return set_limit(option, value);
 	}
 	return VALUE_INVALID;
 }

@@ -35,6 +35,7 @@ static const char *const prof_time_resolution_words[] = {"default", "high", NULL
 #define WORDS_LETTERS(name)  NULL
 #define WORDS_TEXT(name)     NULL
 #define WORDS_RANGES(name)   NULL
+#define WORDS_LIMIT(name)    NULL
 #define WORDS_CHOICE(name)   name##_words
 
 /* An alias has the effect of its target. */

@@ -47,6 +47,11 @@ struct option_text {
 	char text[PATH_MAX];
 };
 
+/* An amount of memory as it was given, terminated. */
+struct option_limit {
+	char text[32];
+};
+
 /* A number for each size class; 0: nothing was set, n + 1: n was. */
 struct option_ranges {
 	uint16_t above[CLASS_COUNT];
@@ -63,6 +68,7 @@ struct option_ranges {
 #define OPTION_TYPE_LETTERS(name)  struct option_letters
 #define OPTION_TYPE_TEXT(name)     struct option_text
 #define OPTION_TYPE_RANGES(name)   struct option_ranges
+#define OPTION_TYPE_LIMIT(name)    struct option_limit
 
 #define OPTION_FIELD_START(type)  type
 #define OPTION_FIELD_SILENT(type) type
@@ -113,7 +119,8 @@ enum option_type {
 	OPTION_IS_CHOICE,
 	OPTION_IS_LETTERS,
 	OPTION_IS_TEXT,
-	OPTION_IS_RANGES
+	OPTION_IS_RANGES,
+	OPTION_IS_LIMIT
 };
 enum option_outside { OPTION_CLIP, OPTION_ERROR };
 enum option_writable { OPTION_START, OPTION_LIVE, OPTION_SILENT };
@@ -149,6 +156,9 @@ int option_change_word(const struct option *option, const char *word);
 
 /* What RANGES holds for a class. False: nothing was set for it. */
 bool option_range(const struct option_ranges *ranges, unsigned class, unsigned *value);
+
+/* What a LIMIT comes to in bytes where there are `whole`. False: it is `default`. */
+bool option_limit(const struct option_limit *limit, size_t whole, size_t *bytes);
 
 /* Takes `start-end:value|...` apart, which need not be terminated, and hands each segment to `take`, in order. All of
  * the text is looked at before the first call: false, and no call, when it is malformed. An empty text is fine and has

@@ -1,11 +1,16 @@
-/* cgroup.c - the CPU quota of the control groups this process is in.
+/* cgroup.c - what the control groups this process is in allow it: CPU time and memory.
  *
  *   membership line         version  file in the group                          under the root
  *   0::/a/b                 2        cpu.max "quota period" or "max period"     . or unified
+ *                                    memory.max, memory.high: bytes or "max"
  *   7:cpu,cpuacct:/a/b      1        cpu.cfs_quota_us (-1: none)                cpu or cpu,cpuacct or
  *                                    and cpu.cfs_period_us                      cpuacct,cpu
+ *   4:memory:/a/b           1        memory.limit_in_bytes (huge: none)         memory
  *
- * A quota binds all groups below its own, so each ancestor up to the root is asked. A container often sees
+ * Version 1's memory.soft_limit_in_bytes is a reservation, which a group may exceed as long as nobody else is short: it is
+ * not read.
+ *
+ * A limit binds all groups below its own, so each ancestor up to the root is asked. A container often sees
  * its own group mounted as the root, under a path that does not exist there: groups that are missing are
  * skipped, and the root is asked in any case. */
 #include "util/util.h"
@@ -48,17 +53,43 @@ static bool read_quota(const char *root, const struct walk *walk, uint64_t *quot
 	return file_take_number(&at, period) && *period != 0;
 }
 
-/* `limit`, lowered by the quotas of the group and of its ancestors under one mount. */
-static unsigned limit_by_walk(const char *root, struct walk walk, unsigned limit) {
+static void lower_cpus(const char *root, const struct walk *walk, struct os_group *group) {
+	uint64_t quota = 0, period = 0;
+	if (!read_quota(root, walk, &quota, &period))
+		return;
+	uint64_t cpus = quota / period + (quota % period != 0);
+	if (cpus < group->cpus)
+		group->cpus = cpus > 0 ? (unsigned)cpus : 1;
+}
+
+/* Version 1 says "no limit" by the largest number of whole pages; nothing near it is meant as one. */
+#define BYTES_MAX ((uint64_t)1 << 60)
+
+static void lower_bytes(const char *root, const struct walk *walk, const char *file, size_t *limit) {
+	char line[64];
+	const char *at = line;
+	uint64_t bytes;
+	if (!read_group_file(root, walk, file, line, sizeof line) || !file_take_number(&at, &bytes))
+		return;
+	if (bytes < BYTES_MAX && (*limit == 0 || bytes < *limit))
+		*limit = size_max((size_t)bytes, 1); /* 0 stands for none */
+}
+
+static void lower_memory(const char *root, const struct walk *walk, struct os_group *group) {
+	const char *most = walk->first_version ? "memory.limit_in_bytes" : "memory.max";
+	lower_bytes(root, walk, most, &group->memory_max);
+	if (!walk->first_version)
+		lower_bytes(root, walk, "memory.high", &group->memory_high);
+}
+
+typedef void lower_group(const char *root, const struct walk *walk, struct os_group *group);
+
+/* Lowers what is allowed by the group and by its ancestors under one mount. */
+static void walk_up(const char *root, struct walk walk, lower_group *lower, struct os_group *group) {
 	for (;;) {
-		uint64_t quota = 0, period = 0;
-		if (read_quota(root, &walk, &quota, &period)) {
-			uint64_t cpus = quota / period + (quota % period != 0);
-			if (cpus < limit)
-				limit = cpus > 0 ? (unsigned)cpus : 1;
-		}
+		lower(root, &walk, group);
 		if (walk.length == 0)
-			return limit;
+			return;
 		do
 			walk.length--;
 		while (walk.length > 0 && walk.group[walk.length] != '/');
@@ -92,39 +123,50 @@ static size_t usable_length(const char *group, size_t length) {
 	return length;
 }
 
-/* One line "id:controllers:group" of `length` bytes. */
-static unsigned limit_by_line(const char *root, const char *line, size_t length, unsigned limit) {
-	static const char *const first_mounts[] = {"/cpu", "/cpu,cpuacct", "/cpuacct,cpu"};
-	static const char *const second_mounts[] = {"", "/unified"};
-	const char *list = memchr(line, ':', length);
-	if (list == NULL)
-		return limit;
-	list++;
-	const char *group = memchr(list, ':', length - (size_t)(list - line));
-	if (group == NULL)
-		return limit;
-	size_t list_length = (size_t)(group - list);
-	group++;
-	struct walk walk = {.group = group, .first_version = list_length != 0};
-	walk.length = usable_length(group, length - (size_t)(group - line));
-	if (walk.first_version && !list_has(list, list_length, "cpu"))
-		return limit;
-	const char *const *mounts = walk.first_version ? first_mounts : second_mounts;
-	size_t count = walk.first_version ? COUNT_OF(first_mounts) : COUNT_OF(second_mounts);
-	for (size_t i = 0; i < count; i++) {
+/* Where a controller is mounted in version 1, and what it limits. In version 2 all share one tree. */
+static const struct controller {
+	const char *name;
+	lower_group *lower;
+	const char *mounts[3];
+} controllers[] = {
+	{"cpu", lower_cpus, {"/cpu", "/cpu,cpuacct", "/cpuacct,cpu"}},
+	{"memory", lower_memory, {"/memory"}},
+};
+
+static void lower_by(const struct controller *controller, const char *root, struct walk walk,
+                     struct os_group *group) {
+	static const char *const second_mounts[] = {"", "/unified", NULL};
+	const char *const *mounts = walk.first_version ? controller->mounts : second_mounts;
+	for (size_t i = 0; i < COUNT_OF(controller->mounts) && mounts[i] != NULL; i++) {
 		walk.mount = mounts[i];
-		limit = limit_by_walk(root, walk, limit);
+		walk_up(root, walk, controller->lower, group);
 	}
-	return limit;
 }
 
-unsigned os_cpus_of_cgroup(const char *root, const char *membership, unsigned limit) {
+/* One line "id:controllers:group" of `length` bytes. */
+static void lower_by_line(const char *root, const char *line, size_t length, struct os_group *group) {
+	const char *list = memchr(line, ':', length);
+	if (list == NULL)
+		return;
+	list++;
+	const char *path = memchr(list, ':', length - (size_t)(list - line));
+	if (path == NULL)
+		return;
+	size_t list_length = (size_t)(path - list);
+	path++;
+	struct walk walk = {.group = path, .first_version = list_length != 0};
+	walk.length = usable_length(path, length - (size_t)(path - line));
+	for (size_t i = 0; i < COUNT_OF(controllers); i++)
+		if (!walk.first_version || list_has(list, list_length, controllers[i].name))
+			lower_by(&controllers[i], root, walk, group);
+}
+
+void os_read_group(const char *root, const char *membership, struct os_group *group) {
 	while (*membership != 0) {
 		size_t length = strcspn(membership, "\n");
-		limit = limit_by_line(root, membership, length, limit);
+		lower_by_line(root, membership, length, group);
 		membership += length;
 		if (*membership == '\n')
 			membership++;
 	}
-	return limit;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "util/util.h"
@@ -19,6 +20,7 @@
 struct os_facts os = {
 	.page_size = DEFAULT_PAGE_SIZE,
 	.cpus = 1,
+	.cpus_there = 1,
 	.thp = OS_THP_UNKNOWN,
 	.overcommits = true,
 	.max_maps = DEFAULT_MAX_MAPS,
@@ -47,12 +49,19 @@ static unsigned probe_affinity(void) {
 
 /* The memberships have lines of some hundred bytes, a dozen at most; in the odd longer file the rest counts
  * as no limit. */
-static unsigned probe_cpus(void) {
-	unsigned cpus = probe_affinity();
+static void probe_group(void) {
+	struct os_group group = {.cpus = os.cpus_there};
 	char membership[4096];
-	if (cpus > 1 && file_read("/proc/self/cgroup", membership, sizeof membership))
-		cpus = os_cpus_of_cgroup("/sys/fs/cgroup", membership, cpus);
-	return cpus;
+	if (file_read("/proc/self/cgroup", membership, sizeof membership))
+		os_read_group("/sys/fs/cgroup", membership, &group);
+	os.cpus = group.cpus;
+	os.memory_max = group.memory_max;
+	os.memory_high = group.memory_high;
+}
+
+static size_t probe_memory(void) {
+	struct sysinfo info;
+	return sysinfo(&info) == 0 ? (size_t)info.totalram * info.mem_unit : 0;
 }
 
 /* The file lists the modes with the current one in brackets: "always [madvise] never". */
@@ -92,7 +101,9 @@ static uint64_t probe_number(const char *path, uint64_t otherwise) {
 void os_start(void) {
 	int saved = errno;
 	os.page_size = probe_page_size();
-	os.cpus = probe_cpus();
+	os.cpus_there = probe_affinity();
+	probe_group();
+	os.memory = probe_memory();
 	os.thp = probe_thp();
 	os.overcommits = probe_number("/proc/sys/vm/overcommit_memory", 0) != 2;
 	os.max_maps = (size_t)probe_number("/proc/sys/vm/max_map_count", DEFAULT_MAX_MAPS);

@@ -15,10 +15,21 @@
 
 enum os_thp { OS_THP_UNKNOWN, OS_THP_NEVER, OS_THP_MADVISE, OS_THP_ALWAYS };
 
+/* What the control groups of the process, and all groups above, allow. */
+struct os_group {
+	unsigned cpus;      /* min(what it was before, ceil(quota)); at least 1 */
+	size_t memory_max;  /* bytes of memory that cannot be exceeded; 0: no limit */
+	size_t memory_high; /* bytes of memory above which the system slows the group down; 0: no limit */
+};
+
 /* All fields: [const after start]. */
 struct os_facts {
-	size_t page_size; /* bytes; at least 4096, a power of two */
-	unsigned cpus;    /* min(affinity, ceil(cgroup quota of own group and ancestors)); at least 1 */
+	size_t page_size;    /* bytes; at least 4096, a power of two */
+	unsigned cpus;       /* min(affinity, which follows cpusets; ceil(cgroup quotas)); at least 1 */
+	unsigned cpus_there; /* by affinity alone */
+	size_t memory;       /* bytes of the machine; 0: unknown */
+	size_t memory_max;   /* as in struct os_group */
+	size_t memory_high;
 	enum os_thp thp;  /* mode of transparent huge pages, of the system and of this process */
 	bool overcommits; /* false: vm.overcommit_memory is 2 */
 	bool purge_lies; /* true: os_try_purge found that purged pages keep what was in them; os_purge clears them */
@@ -29,10 +40,9 @@ extern struct os_facts os;
 /* Fills `os`. Called once, before any other thread can be in the allocator. Does not allocate. */
 void os_start(void);
 
-/* CPUs usable under the cgroup file system mounted at `root` with the memberships listed in `membership`
- * (the text of /proc/self/cgroup), at most `limit`, which is at least 1. For os_start and for tests with
- * made-up trees. */
-unsigned os_cpus_of_cgroup(const char *root, const char *membership, unsigned limit);
+/* Lowers the limits in `group` to those under the cgroup file system mounted at `root` with the memberships listed in
+ * `membership` (the text of /proc/self/cgroup). For os_start and for tests with made-up trees. */
+void os_read_group(const char *root, const char *membership, struct os_group *group);
 
 /* Maps `size` bytes of zeroed, readable, writable, not reserved memory, near `hint` if that is free (NULL:
  * anywhere). *out is multiple of os.page_size only. ENOMEM when refused. */

@@ -36,6 +36,11 @@ void pages_old_span(struct pages *pages, struct span *span) REQUIRES(pages->lock
 struct span *pages_take_plain(struct pages *pages, enum span_kind kind, size_t count, size_t align);
 void pages_give_plain(struct pages *pages, struct span *span);
 
+/* growth.c. False: the arena may not come to hold `more` pages more. After the attempt *asked goes to growth_end. */
+extern _Atomic(bool) growth_watched;
+bool growth_ask(struct pages *pages, size_t more, size_t *asked);
+void growth_end(struct pages *pages, size_t asked);
+
 /* fence.c: guard pages.
  *
  *   taken:  | guard | base ... pages | rest of the last OS page | guard |       guard: one OS page

@@ -211,13 +211,28 @@ static struct span *take_small(struct pages *pages, enum span_kind kind, unsigne
 	return span;
 }
 
-struct span *pages_take_plain(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
+static struct span *take_unasked(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
 	if (count >= CHUNK_PAGES || align > CHUNK / 2)
 		return huge_take(pages, kind, count, align);
 	lock_take(&pages->lock);
 	struct span *span = take_small(pages, kind, (unsigned)count, (unsigned)(align / PAGE));
 	lock_drop(&pages->lock);
 	return span;
+}
+
+static NOINLINE struct span *take_asking(struct pages *pages, enum span_kind kind, size_t count,
+                                         size_t align) {
+	size_t asked;
+	if (!growth_ask(pages, count, &asked))
+		return NULL;
+	struct span *span = take_unasked(pages, kind, count, align);
+	growth_end(pages, asked);
+	return span;
+}
+
+struct span *pages_take_plain(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
+	return unlikely(load_relaxed(&growth_watched)) ? take_asking(pages, kind, count, align)
+	                                               : take_unasked(pages, kind, count, align);
 }
 
 struct span *page_take(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
@@ -283,15 +298,24 @@ static bool resize_in_chunk(struct pages *pages, struct span *span, unsigned cou
 	return done;
 }
 
-bool page_resize(struct pages *pages, struct span *span, size_t count) {
-	if (span->fenced)
-		return count == span->pages;
+static bool resize(struct pages *pages, struct span *span, size_t count) {
 	unsigned first = huge_is(span) ? 0 : page_in_chunk(span->chunk, span->base);
 	if (huge_is(span) || (first == 0 && count >= CHUNK_PAGES && !chunk_is_odd(span->chunk)))
 		return huge_resize(pages, span, count);
 	if (first + count > CHUNK_PAGES)
 		return false;
 	return count == span->pages || resize_in_chunk(pages, span, (unsigned)count);
+}
+
+bool page_resize(struct pages *pages, struct span *span, size_t count) {
+	if (span->fenced)
+		return count == span->pages;
+	if (likely(!load_relaxed(&growth_watched)) || count <= span->pages)
+		return resize(pages, span, count);
+	size_t asked;
+	bool done = growth_ask(pages, count - span->pages, &asked) && resize(pages, span, count);
+	growth_end(pages, asked);
+	return done;
 }
 
 void page_zero(struct span *span, size_t bytes, size_t purge_threshold) {
@@ -320,6 +344,7 @@ void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[P
 		pool_set_decay(pool, decay_ms[PAGE_DIRTY], now);
 	}
 	store_relaxed(&pages->dss, load_relaxed(&pool->dss));
+	store_relaxed(&pages->allowed, 0);
 	store_relaxed(&pages->grow_limit, load_relaxed(&pool->grow_limit));
 	store_relaxed(&pages->pool, pool);
 	for (unsigned level = 0; level < PAGES_LEVELS; level++) {

@@ -30,6 +30,7 @@ struct pages {
 	unsigned index;              /* of the arena, told to hooks                          [const] */
 	_Atomic(uint8_t) dss;        /* enum page_dss                                       [atomic] */
 	_Atomic(size_t) grow_limit;  /* bytes                                               [atomic] */
+	_Atomic(size_t) allowed; /* pages it may come to hold unasked, where growth is watched    [atomic] */
 	uint32_t filled[PAGES_LEVELS];
 	uint32_t pass; /* of purging */
 	struct list bucket[PAGES_LEVELS][PAGES_BUCKETS];
@@ -104,6 +105,16 @@ struct page_stats {
 /* Pages handed out, without asking for the lock: a guess while others work. */
 size_t page_peek_active(const struct pages *pages);
 struct page_stats page_read_stats(struct pages *pages);
+
+/* Growth. While it is watched, an arena that is to hold more pages than `allowed` asks event_hooks.grow first, which may
+ * refuse: the request fails for lack of memory then. Otherwise nobody is asked, and it costs nothing. */
+void page_watch_growth(bool watched);
+/* Pages in memory: handed out, dirty and muzzy; of those unused. A guess, without the lock. / Those of a pool. */
+struct page_held {
+	size_t pages, unused;
+};
+struct page_held page_peek_held(const struct pages *pages);
+size_t pool_peek_unused(const struct pool *pool);
 
 /* Free runs of pages in one state, by page size class: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, ... pages. A run
  * counts under the largest class that fits into it. */

@@ -420,9 +420,11 @@ static void purge_to(struct pool *pool, size_t limit) REQUIRES(pool->lock) {
 		size_t taken = unclean - pool->pages[PAGE_DIRTY] - pool->pages[PAGE_MUZZY], unmoved;
 		if (!hook_retains() && unmap_chunks(pool, first, count, taken))
 			continue;
+		pool->leaving = taken;
 		lock_drop(&pool->lock);
 		bool done = purge_chunks(first, count, &unmoved);
 		lock_take(&pool->lock);
+		pool->leaving = 0;
 		enter_chunks(pool, first, count);
 		if (!done)
 			return;

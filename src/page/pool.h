@@ -41,6 +41,7 @@ struct pool {
 	struct pool_set clean, unclean; /* all fields: [lock] */
 	struct decay decay;
 	size_t pages[PAGE_STATES];
+	size_t leaving;         /* pages taken out to be purged, which are in memory as yet */
 	size_t chunks;          /* pooled now */
 	_Atomic(size_t) mapped; /* chunks that exist                                    [atomic] */
 	size_t purged;          /* pages given back so far */

@@ -332,9 +332,11 @@ void private_purge(struct pool *pool, size_t limit) {
 		for (size_t i = 0; i < first->run; i++)
 			pages += (size_t)next_chunk(first, i)->count[PAGE_DIRTY] +
 			         next_chunk(first, i)->count[PAGE_MUZZY];
+		pool->leaving = pages;
 		lock_drop(&pool->lock);
 		purge_range(pool, first);
 		lock_take(&pool->lock);
+		pool->leaving = 0;
 		pool->purged += pages;
 		pool->purges++;
 	}

@@ -7,6 +7,8 @@
 
 #include "util/util.h"
 
+struct pages;
+
 enum misuse {
 	MISUSE_INVALID,  /* not a block of ours */
 	MISUSE_INTERIOR, /* inside one of our blocks, or of our pages, not where a block begins */
@@ -22,6 +24,10 @@ struct event_hooks {
 	void *(*suspend)(void);
 	void (*resume)(void *was);
 	bool (*suspended)(void);
+	/* An arena is about to take `more` pages, which is beyond what it may unasked: false, it must not. After true, when
+	 * it has taken them or failed to, `grown` is told. No lock is held but PURGE. */
+	bool (*grow)(size_t more);
+	void (*grown)(struct pages *pages, size_t more);
 	/* The process has allocated another stats_interval bytes. Called with no lock held, the thread suspended. */
 	void (*interval)(void);
 };

@@ -21,6 +21,7 @@ static void after_in_parent(void) {
 static void after_in_child(void) {
 	lock_reset_all();
 	tick_forget_helper();
+	limit_forget_others();
 	thread_forget_others();
 }
 

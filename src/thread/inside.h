@@ -29,6 +29,10 @@ struct cache *word_cache(void);
 /* Asks all threads to attend when they next come to the full lane. Takes THREADS. */
 void thread_call_all(void);
 
+/* Gives all caches a smaller share of their budget, and asks them to return their blocks / gives the share back. Takes
+ * THREADS. */
+void thread_shrink_caches(bool is_short);
+
 void watch_start(void);
 /* True where threads are watched from birth. */
 bool watch_all(void);
@@ -43,6 +47,18 @@ void explicit_each(void (*visit)(const struct cache *, void *), void *opaque);
 
 /* The threads lock. */
 extern struct lock threads_lock;
+
+/* limit.c: the limits of memory. Where they come from at start. */
+void limit_start(void);
+/* Counts what the process holds now. True: that is above the soft limit, everything unused is to be given back. */
+bool limit_exceeded(void);
+/* For event_hooks. */
+bool limit_grow(size_t more);
+void limit_grown(struct pages *pages, size_t more);
+/* Would the hard limit refuse `size` bytes more? */
+bool limit_refuses(size_t size);
+/* In a forked child: what others were about to take. */
+void limit_forget_others(void);
 
 void tick_start(void);
 /* In a forked child: the helper thread does not exist there. */

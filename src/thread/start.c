@@ -134,6 +134,8 @@ static void prepare(bool fast) {
 	event_hooks.suspend = word_suspend;
 	event_hooks.resume = word_resume;
 	event_hooks.suspended = word_suspended;
+	event_hooks.grow = limit_grow;
+	event_hooks.grown = limit_grown;
 	options_start();
 	check_purge();
 	prepare_records();
@@ -141,6 +143,7 @@ static void prepare(bool fast) {
 	prepare_arenas(fast);
 	start_caches();
 	watch_start();
+	limit_start();
 	tick_start();
 	word_start(fast);
 	prepared = true;

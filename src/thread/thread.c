@@ -160,6 +160,19 @@ void thread_call_all(void) {
 	lock_drop(&threads_lock);
 }
 
+void thread_shrink_caches(bool is_short) {
+	lock_take(&threads_lock);
+	cache_set_short(is_short);
+	cache_note_threads(load_relaxed(&count));
+	if (is_short)
+		list_each (&threads, node) {
+			struct cache *cache = container_of(node, struct cache, link);
+			store_relaxed(&cache->flush, true);
+			store_release(&cache->attend, true);
+		}
+	lock_drop(&threads_lock);
+}
+
 int thread_set_arena(struct cache *cache, struct arena *arena) {
 	struct arena *old = cache->arena;
 	if (arena == old)

@@ -100,6 +100,22 @@ size_t thread_trim(void);
  * was worth it, and the request may be tried again. Takes PURGE and below. */
 bool thread_reclaim(size_t size);
 
+/* Bounds, in bytes, of what the process holds of the system's memory through the allocator; 0: none. Above the soft one
+ * unused pages go back at once, thread caches get smaller, and threads get no arenas of their own. Growth beyond the hard
+ * one is refused, after all that is unused was given back. Setting takes PURGE and THREADS; it may purge. */
+enum limit_kind { LIMIT_SOFT, LIMIT_HARD, LIMITS };
+size_t thread_limit(enum limit_kind kind);
+void thread_set_limit(enum limit_kind kind, size_t bytes);
+
+struct limit_stats {
+	size_t used;       /* bytes that count now */
+	bool above;        /* the soft limit is, or was a moment ago, exceeded */
+	uint64_t exceeded; /* times that began */
+	uint64_t purges;   /* times all unused pages were given back for it */
+	uint64_t refused;  /* times the hard limit refused growth */
+};
+struct limit_stats thread_read_limits(void);
+
 /* Purges what is overdue, or with `all` everything unused, of one arena (NULL: every one) and of the pool. Every purge goes
  * through here: it holds PURGE, so that fork never finds pages in transit. */
 void thread_purge(struct arena *arena, bool all);

@@ -72,7 +72,7 @@ static void purge(uint64_t now) REQUIRES(purge_lock) {
 		store_relaxed(&next_drain, now + SECOND);
 		transfer_drain(false);
 	}
-	arena_decay_all(now, false);
+	arena_decay_all(now, limit_exceeded());
 	audit(arena_audit_all());
 }
 
@@ -116,7 +116,18 @@ static bool wake_change(uint32_t from, uint32_t to) {
 	return cas_acq_rel(&wake_word, &from, to);
 }
 
+/* Here the system has memory, but we may not have more of it. */
+static bool reclaim_within_limit(size_t size) {
+	struct cache *cache = word_cache();
+	if (cache != NULL)
+		cache_flush(cache, false);
+	transfer_drain(true);
+	return !limit_refuses(size);
+}
+
 bool thread_reclaim(size_t size) {
+	if (unlikely(limit_refuses(size)))
+		return reclaim_within_limit(size);
 	if (size > pool_read_stats(arena_pool()).pooled)
 		return false;
 	thread_purge(NULL, true);

@@ -175,10 +175,16 @@ static void call_back(struct watch *watch) {
 
 NOINLINE void watch_attend(struct cache *cache) {
 	expect(lock_none_held());
+	store_relaxed(&cache->attend, false); /* before the rest: who asks meanwhile is seen the next time */
+	if (load_relaxed(&cache->flush)) {
+		store_relaxed(&cache->flush, false);
+		cache_flush(cache, false);
+	}
 	follow_cpu(cache);
 	bool all = watch_all();
 	struct cache *front = all ? thread_watch(cache) : cache->front;
-	store_relaxed(&cache->attend, all || front != NULL || arena_per_cpu());
+	if (all || front != NULL || arena_per_cpu())
+		store_relaxed(&cache->attend, true);
 	if (front == NULL)
 		return;
 	note_peak(watch_of(front));

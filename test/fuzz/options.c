@@ -105,6 +105,9 @@ static void check_value(const struct option *option) {
 	case OPTION_IS_RANGES:
 		check_ranges(option);
 		break;
+	case OPTION_IS_LIMIT:
+		CHECK(memchr(option->value, 0, sizeof(struct option_limit)) != NULL);
+		break;
 	}
 }
 
@@ -121,6 +124,7 @@ static size_t value_size(const struct option *option) {
 		[OPTION_IS_LETTERS] = sizeof(struct option_letters),
 		[OPTION_IS_TEXT] = sizeof(struct option_text),
 		[OPTION_IS_RANGES] = sizeof(struct option_ranges),
+		[OPTION_IS_LIMIT] = sizeof(struct option_limit),
 	};
 	return sizes[option->type];
 }

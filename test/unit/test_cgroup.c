@@ -1,4 +1,4 @@
-/* CPU quotas in made-up trees of control groups. */
+/* CPU quotas and limits of memory in made-up trees of control groups. */
 #define _GNU_SOURCE 1
 #include <ftw.h>
 #include <limits.h>
@@ -55,11 +55,24 @@ static void put(const char *name, const char *text) {
 	assert_int_equal(fclose(file), 0);
 }
 
-static unsigned cpus(const char *membership, unsigned limit) {
+static struct os_group read_under(const char *mount, const char *membership, unsigned limit) {
+	struct os_group group = {.cpus = limit};
 	errno = 4711;
-	unsigned answer = os_cpus_of_cgroup(root, membership, limit);
+	os_read_group(mount, membership, &group);
 	assert_int_equal(errno, 4711);
-	return answer;
+	return group;
+}
+
+static unsigned cpus(const char *membership, unsigned limit) {
+	return read_under(root, membership, limit).cpus;
+}
+
+static size_t memory_max(const char *membership) {
+	return read_under(root, membership, 1).memory_max;
+}
+
+static size_t memory_high(const char *membership) {
+	return read_under(root, membership, 1).memory_high;
 }
 
 static void test_second_version(void **state) {
@@ -138,8 +151,8 @@ static void test_dots(void **state) {
 	put("in/..name/cpu.max", "200000 100000\n");
 	char above[96];
 	(void)snprintf(above, sizeof above, "%s/in", root);
-	assert_int_equal(os_cpus_of_cgroup(above, "0::/../out\n", 16), 16);
-	assert_int_equal(os_cpus_of_cgroup(above, "0::/..name\n", 16), 2);
+	assert_int_equal(read_under(above, "0::/../out\n", 16).cpus, 16);
+	assert_int_equal(read_under(above, "0::/..name\n", 16).cpus, 2);
 }
 
 static void test_both_versions(void **state) {
@@ -158,7 +171,7 @@ static void test_nothing_there(void **state) {
 	assert_int_equal(cpus("\n\n", 8), 8);
 	assert_int_equal(cpus("0::/\n", 8), 8);
 	assert_int_equal(cpus("1:cpu:/a\n0::/b\n", 8), 8);
-	assert_int_equal(os_cpus_of_cgroup("/nowhere/at/all", "0::/a\n", 8), 8);
+	assert_int_equal(read_under("/nowhere/at/all", "0::/a\n", 8).cpus, 8);
 }
 
 /* What cannot be understood sets no limit. */
@@ -193,15 +206,91 @@ static void test_long_path(void **state) {
 	assert_int_equal(cpus(membership, 8), 2);
 }
 
+/* -- memory ---------------------------------------------------------------------------------------------------- */
+
+#define NO_LIMIT_1 "9223372036854771712\n" /* what version 1 writes */
+
+static void test_memory_second_version(void **state) {
+	(void)state;
+	assert_int_equal(memory_max("0::/a/b\n"), 0);
+	put("a/b/memory.max", "max\n");
+	put("a/b/memory.high", "max\n");
+	assert_int_equal(memory_max("0::/a/b\n"), 0);
+	assert_int_equal(memory_high("0::/a/b\n"), 0);
+	put("a/b/memory.max", "536870912\n");
+	assert_int_equal(memory_max("0::/a/b\n"), 536870912);
+	assert_int_equal(memory_max("0::/a\n"), 0);
+	put("a/memory.max", "268435456\n");
+	put("a/memory.high", "134217728\n");
+	assert_int_equal(memory_max("0::/a/b\n"), 268435456);
+	assert_int_equal(memory_high("0::/a/b\n"), 134217728);
+	put("memory.max", "1073741824\n");
+	assert_int_equal(memory_max("0::/a/b\n"), 268435456);
+	assert_int_equal(memory_max("0::/other\n"), 1073741824);
+	put("a/b/memory.max", "0\n");
+	assert_int_equal(memory_max("0::/a/b\n"), 1);
+}
+
+static void test_memory_first_version(void **state) {
+	(void)state;
+	const char *membership = "9:name=systemd:/\n4:memory:/pod/one\n1:cpu:/\n";
+	put("memory/pod/one/memory.limit_in_bytes", NO_LIMIT_1);
+	assert_int_equal(memory_max(membership), 0);
+	put("memory/pod/memory.limit_in_bytes", "805306368\n");
+	put("memory/pod/one/memory.soft_limit_in_bytes", "4096\n");
+	assert_int_equal(memory_max(membership), 805306368);
+	assert_int_equal(memory_high(membership), 0);
+	put("memory/pod/one/memory.limit_in_bytes", "402653184\n");
+	assert_int_equal(memory_max(membership), 402653184);
+	put("memory/memory.limit_in_bytes", "4194304\n");
+	assert_int_equal(memory_max(membership), 4194304);
+	assert_int_equal(memory_max("4:memory:/somewhere/of/the/host\n"), 4194304);
+	assert_int_equal(memory_max("4:cpu:/pod/one\n"), 0);
+}
+
+/* Both versions: memory in one, the other in use for something else. */
+static void test_memory_both_versions(void **state) {
+	(void)state;
+	put("memory/a/memory.limit_in_bytes", "50000000\n");
+	put("unified/u/memory.max", "40000000\n");
+	put("unified/u/memory.high", "30000000\n");
+	assert_int_equal(memory_max("0::/u\n4:memory:/a\n"), 40000000);
+	assert_int_equal(memory_high("0::/u\n4:memory:/a\n"), 30000000);
+	assert_int_equal(memory_max("0::/none\n4:memory:/a\n"), 50000000);
+}
+
+static void test_memory_damage(void **state) {
+	(void)state;
+	const char *const files[] = {"",          "\n",
+	                             "x",         "-1\n",
+	                             "maximum\n", "99999999999999999999999999\n",
+	                             NO_LIMIT_1,  "1152921504606846976\n"};
+	for (size_t i = 0; i < COUNT_OF(files); i++) {
+		put("a/memory.max", files[i]);
+		assert_int_equal(memory_max("0::/a\n"), 0);
+	}
+	put("a/memory.max", "1152921504606846975\n");
+	assert_int_equal(memory_max("0::/a\n"), 1152921504606846975);
+}
+
 #define IN_TREE(test) cmocka_unit_test_setup_teardown(test, make_root, drop_root)
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		IN_TREE(test_second_version), IN_TREE(test_ancestors),
-		IN_TREE(test_first_version),  IN_TREE(test_first_version_mounts),
-		IN_TREE(test_container),      IN_TREE(test_dots),
-		IN_TREE(test_both_versions),  IN_TREE(test_nothing_there),
-		IN_TREE(test_damage),         IN_TREE(test_long_path),
+		IN_TREE(test_second_version),
+		IN_TREE(test_ancestors),
+		IN_TREE(test_first_version),
+		IN_TREE(test_first_version_mounts),
+		IN_TREE(test_container),
+		IN_TREE(test_dots),
+		IN_TREE(test_both_versions),
+		IN_TREE(test_nothing_there),
+		IN_TREE(test_damage),
+		IN_TREE(test_long_path),
+		IN_TREE(test_memory_second_version),
+		IN_TREE(test_memory_first_version),
+		IN_TREE(test_memory_both_versions),
+		IN_TREE(test_memory_damage),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,28 @@
+#!/bin/bash
+# One CPU and 512 MiB on a host with 64 CPUs: few arenas, and what was freed goes before the limit is reached.
+# ctest-timeout: 120
+set -u
+. "${SOURCE:?}/test/soak/container.bash"
+program=${BINDIR:-$PWD}/prog/container
+limit=$((512 << 20))
+failed=0
+
+# run ARENAS LEAST MOST [OPTIONS]: at most so many arenas, resident memory at its highest in these bounds of MiB.
+run() {
+	local arenas kib
+	read -r arenas kib < <(inside env MALLOC_CONF="abort_conf:true${4:+,$4}" "$program" "$limit")
+	printf 'limit %s, %s: arenas %s, highest %s MiB\n' "$((limit >> 20)) MiB" "${4:-defaults}" "${arenas:=-}" "$((${kib:=0} / 1024))"
+	if ! ((arenas <= $1 && kib >= $2 * 1024 && kib <= $3 * 1024)); then
+		echo "  expected: at most $1 arenas, $2 to $3 MiB"
+		failed=1
+	fi
+}
+
+container 1 "$limit"
+run 4 300 512
+run 4 300 512 memory_limit_soft:80%
+run 4 513 900 memory_limit_soft:0
+container max max
+run 300 513 900
+run 300 300 512 memory_limit_soft:480m
+exit "$failed"
