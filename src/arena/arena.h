@@ -56,6 +56,7 @@ struct arena {
 	_Atomic(unsigned) threads;  /* [atomic; changed under the arenas lock] */
 	unsigned index;             /* [const while in the table] */
 	bool manual;                /* [const] */
+	unsigned node; /* [const while in the table] of the CPU that made it; its memory may be elsewhere */
 	uint64_t born; /* os_now() when it was made                     [const while in the table] */
 	_Atomic(size_t) oversize;  /* [atomic] its own copy of the threshold */
 	char name[ARENA_NAME_MAX]; /* [arenas lock] */

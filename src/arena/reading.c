@@ -132,6 +132,7 @@ static void read_base(struct arena_reading *reading) {
 void arena_read(struct arena *arena, struct arena_reading *reading) {
 	reading->nthreads = load_relaxed(&arena->threads);
 	reading->uptime = os_now() - arena->born;
+	reading->node = arena->node;
 	read_blocks(arena, reading);
 	read_locks(arena, reading->mutexes);
 	struct page_stats pages = page_read_stats(&arena->pages);
@@ -156,6 +157,7 @@ bool arena_read_destroyed(struct arena_reading *reading) {
 	for (unsigned large = 0; large < LARGE_CLASSES; large++)
 		read_large(&reading->lextents[large], &reading->large, &past.large[large]);
 	add_pages(reading, &past.pages);
+	reading->node = NO_NODE;
 	return past.destroyed > 0;
 }
 

@@ -17,6 +17,7 @@
 
 #include "arena/arena.h"
 
+#define NO_NODE        UINT32_MAX
 #define EXTENT_CLASSES 199u /* of runs of pages: three below LARGE_MIN, then the large classes */
 
 enum reading_mutex {
@@ -71,6 +72,7 @@ struct arena_reading {
 	/* What does not add up stands behind. */
 	struct lock_counts mutexes[MUTEX_COUNT];
 	uint64_t uptime; /* nanoseconds since it was made */
+	uint64_t node;   /* of memory, where it was made; of sums NO_NODE */
 };
 
 /* Free runs of pages of one class, by what they are. */
@@ -88,7 +90,7 @@ bool arena_read_destroyed(struct arena_reading *reading);
 /* Fills in extents[EXTENT_CLASSES]; walks free pages under the locks of the pages and the pool. */
 void arena_read_extents(struct arena *arena, struct extent_reading extents[EXTENT_CLASSES]);
 
-/* Adds up; of waits the longest. The uptime stays. */
+/* Adds up; of waits the longest. What belongs to one arena stays as it is. */
 void arena_add_reading(struct arena_reading *sum, const struct arena_reading *one);
 
 #endif

@@ -96,6 +96,7 @@ static void name_arena(struct arena *arena) REQUIRES(arenas_lock) {
 
 static void enter(struct arena *arena) REQUIRES(arenas_lock) {
 	arena->born = os_now();
+	arena->node = os_node();
 	name_arena(arena);
 	store_release(&arenas[arena->index], arena);
 	add_relaxed(&made, 1);

@@ -281,6 +281,8 @@ static void one_arena(struct print *print, size_t arena) {
 	        "tcache_bytes "
 	        "tcache_stashed_bytes resident abandoned_vm extent_avail",
 	        at);
+	if (arena < ARENA_LIMIT)
+		members(print, base, "numa_node", at);
 	if (print->parts.mutexes)
 		mutexes(print, "stats.arenas.0.mutexes.", ARENA_LOCKS, at);
 	if (print->parts.bins)

@@ -45,6 +45,7 @@ static const struct metric totals[] = {
 
 static const struct metric per_arena[] = {
 	{"arena_threads", GAUGE, NULL, "nthreads", "Threads that allocate from the arena."},
+	{"arena_numa_node", GAUGE, NULL, "numa_node", "Memory node of the CPU that made the arena."},
 	{"arena_small_bytes", GAUGE, "bytes", "small.allocated", "Small blocks handed out."},
 	{"arena_large_bytes", GAUGE, "bytes", "large.allocated", "Large blocks handed out."},
 	{"arena_active_pages", GAUGE, NULL, "pactive", "Pages with blocks."},

@@ -232,6 +232,8 @@ static void put_arena(struct print *print, size_t arena) {
 	put_heading(print, arena);
 	print_add(print, "assigned threads: %lu\nuptime: %lu\n", (unsigned long)number(arena, "nthreads"),
 	          (unsigned long)uptime);
+	if (arena < ARENA_LIMIT)
+		print_add(print, "numa node: %lu\n", (unsigned long)number(arena, "numa_node"));
 	if (column_read(&column, (const size_t[2]){arena, 0}, &dss))
 		print_add(print, "dss allocation precedence: \"%s\"\n", dss.as_text);
 	put_decay(print, arena);

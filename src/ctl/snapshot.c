@@ -78,6 +78,7 @@ static void collect_arenas(uint64_t next) {
 		if (arenas[i].epoch == next)
 			arena_add_reading(merged.reading, arenas[i].reading);
 	merged.reading->uptime = arenas[0].reading->uptime;
+	merged.reading->node = NO_NODE;
 	merged.epoch = next;
 }
 

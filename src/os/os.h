@@ -108,8 +108,9 @@ int os_thread_start(void (*body)(void *), void *argument, const char *name);
 bool os_several_threads(void);
 /* Identifies the calling thread; never 0. */
 uint32_t os_thread_id(void);
-/* The CPU the calling thread runs on at this moment. */
+/* The CPU the calling thread runs on at this moment. / The memory node of that CPU; 0 when unknown. */
 unsigned os_cpu(void);
+unsigned os_node(void);
 
 /* True when this library's thread-local storage is at the same distance from the thread pointer in every thread:
  * it was there when the program started. Ask before the first access to a thread-local variable. */

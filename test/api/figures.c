@@ -303,6 +303,13 @@ static void test_indices(void **state) {
 	assert_int_equal(number(A "0junk.pactive"), number(A "0.pactive"));
 }
 
+/* The node where an arena was made; sums have none. */
+static void test_node(void **state) {
+	(void)state;
+	assert_true(number(A "0.numa_node") < 1024);
+	assert_int_equal(number(ALL "numa_node"), UINT32_MAX);
+}
+
 /* -- locks ---------------------------------------------------------------------------------------------------- */
 
 /* Threads that all use one arena's bins. */
@@ -354,10 +361,10 @@ static void test_locks(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_epoch),           cmocka_unit_test(test_moves),
-		cmocka_unit_test(test_purge),           cmocka_unit_test(test_sums),
-		cmocka_unit_test(test_indices),         cmocka_unit_test(test_locks),
-		cmocka_unit_test(test_map_of_own_pool),
+		cmocka_unit_test(test_epoch), cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_purge), cmocka_unit_test(test_sums),
+		cmocka_unit_test(test_node),  cmocka_unit_test(test_indices),
+		cmocka_unit_test(test_locks), cmocka_unit_test(test_map_of_own_pool),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,6 +152,7 @@ def check_sums():
             check(b["curregs"] == b["nmalloc"] - b["ndalloc"], "a bin's curregs")
             check(b["nonfull_slabs"] <= b["curslabs"], "a bin's slabs")
     check(heap["arenas"]["narenas"] >= len(single) > 1, "arenas")
+    check([a for a in parts + [merged] if "numa_node" in a] == single, "numa_node of one arena only")
     own = heap["ashlar"]
     check(own["live"] + own["cached"] == stats["allocated"], "live and cached")
     check(abs(own["live"] + own["cached"] + own["slab_free"] - stats["active"]) == 0, "active is their sum")
@@ -237,6 +238,8 @@ def figures_of(arena):
     figures = {f"{key}:": [arena[key]] for key in MEMORY}
     figures["active:"] = [arena["pactive"] * 4096]
     figures["assigned threads:"] = [arena["nthreads"]]
+    if "numa_node" in arena:
+        figures["numa node:"] = [arena["numa_node"]]
     for state in ("dirty", "muzzy"):
         figures[f"{state}:"] = [arena[key] for key in (f"{state}_decay_ms", f"p{state}", f"{state}_npurge",
                                                        f"{state}_nmadvise", f"{state}_purged")]
@@ -311,7 +314,8 @@ def check_metrics():
 TOTALS = {"allocated": "allocated", "active": "active", "metadata": "metadata", "mapped": "mapped",
           "retained": "retained", "resident": "resident"}
 OWN = ["live", "cached", "slab_free", "dirty", "lazily_freed"]
-OF_ARENA = {"threads": "nthreads", "active_pages": "pactive", "dirty_pages": "pdirty", "muzzy_pages": "pmuzzy",
+OF_ARENA = {"threads": "nthreads", "numa_node": "numa_node", "active_pages": "pactive",
+            "dirty_pages": "pdirty", "muzzy_pages": "pmuzzy",
             "mapped_bytes": "mapped", "retained_bytes": "retained", "dirty_purged_pages_total": "dirty_purged",
             "muzzy_purged_pages_total": "muzzy_purged"}
 OF_BIN = {"allocated_blocks": "curregs", "slabs": "curslabs", "nonfull_slabs": "nonfull_slabs",

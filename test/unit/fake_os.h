@@ -35,6 +35,7 @@ static struct fake {
 	bool lazy_is_now;         /* pages purged lazily lose their contents at once */
 	bool purges_owned;        /* purging pages that a block owns is expected */
 	uint64_t now;
+	unsigned node;                                         /* of memory, that every thread is on */
 	size_t maps, unmaps, purges, lazies, refreshes, moves; /* calls so far */
 	size_t closed;                                         /* made-up pages that nobody can touch now */
 	size_t advised[2];            /* made-up pages for which huge pages were forbidden, wanted */
@@ -309,6 +310,9 @@ int os_thread_start(void (*body)(void *), void *argument, const char *name) {
 }
 unsigned os_cpu(void) {
 	return 0;
+}
+unsigned os_node(void) {
+	return fake.node;
 }
 uint32_t os_thread_id(void) {
 	return 1;

@@ -85,6 +85,32 @@ static void test_oversize(void **state) {
 	assert_int_equal(arena_destroy(arena_at(index)), 0);
 }
 
+/* An arena keeps the node of the thread that made it, a record that is used again the new one. */
+static void test_node(void **state) {
+	(void)state;
+	static struct arena_reading reading, sum;
+	unsigned first, second;
+	fake.node = 3;
+	assert_int_equal(arena_create(NULL, &first), 0);
+	fake.node = 1;
+	assert_int_equal(arena_create(NULL, &second), 0);
+	arena_read(arena_at(first), &reading);
+	assert_int_equal(reading.node, 3);
+	sum.node = NO_NODE;
+	arena_add_reading(&sum, &reading);
+	assert_int_equal(sum.node, NO_NODE);
+	arena_read(arena_at(second), &reading);
+	assert_int_equal(reading.node, 1);
+	assert_int_equal(arena_destroy(arena_at(first)), 0);
+	assert_int_equal(arena_create(NULL, &first), 0);
+	assert_int_equal(arena_at(first)->node, 1);
+	assert_int_equal(arena_destroy(arena_at(first)), 0);
+	assert_int_equal(arena_destroy(arena_at(second)), 0);
+	(void)arena_read_destroyed(&sum);
+	assert_int_equal(sum.node, NO_NODE);
+	fake.node = 0;
+}
+
 static void test_names(void **state) {
 	(void)state;
 	arena_set_name(arena_at(0), "a name");
@@ -436,7 +462,7 @@ int main(void) {
 		cmocka_unit_test(test_lookup),    cmocka_unit_test(test_default_decay),
 		cmocka_unit_test(test_shards),    cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_destroy),   cmocka_unit_test(test_all_indices),
-		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_node),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -355,6 +355,16 @@ static void test_thread(void **state) {
 	assert_true(own != 0 && thread_id != 0 && thread_id != own);
 }
 
+/* Where the system lists its memory nodes, the number is that of one. */
+static void test_node(void **state) {
+	(void)state;
+	char place[64];
+	unsigned node;
+	QUIET(node = os_node());
+	(void)snprintf(place, sizeof place, "/sys/devices/system/node/node%u", node);
+	assert_true(access("/sys/devices/system/node", F_OK) != 0 || access(place, F_OK) == 0);
+}
+
 static void test_write(void **state) {
 	(void)state;
 	int ends[2];
@@ -479,9 +489,10 @@ int main(void) {
 		cmocka_unit_test(test_move_pieces), cmocka_unit_test(test_move_neighbour),
 		cmocka_unit_test(test_resident),    cmocka_unit_test(test_time),
 		cmocka_unit_test(test_wait),        cmocka_unit_test(test_thread),
-		cmocka_unit_test(test_write),       cmocka_unit_test(test_write_parts),
-		cmocka_unit_test(test_env),         cmocka_unit_test(test_read_link),
-		cmocka_unit_test(test_protect),     cmocka_unit_test(test_abort),
+		cmocka_unit_test(test_node),        cmocka_unit_test(test_write),
+		cmocka_unit_test(test_write_parts), cmocka_unit_test(test_env),
+		cmocka_unit_test(test_read_link),   cmocka_unit_test(test_protect),
+		cmocka_unit_test(test_abort),
 	};
 	return cmocka_run_group_tests(tests, start_os, NULL);
 }
