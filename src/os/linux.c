@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #include "util/util.h"
 #include "os/os.h"
+#include "os/file.h"
 
 /* Values of the kernel's interface that older C library headers lack. */
 #ifndef MAP_FIXED_NOREPLACE
@@ -111,6 +113,79 @@ bool os_try_purge(void) {
 
 int os_purge_lazy(void *addr, size_t size) {
 	return advise(addr, size, MADV_FREE);
+}
+
+/* -- several ranges in one call -------------------------------------------------------------------------------- */
+
+/* The own process, to the kernel from 6.13 on, which takes every advice for it. */
+#ifndef PIDFD_SELF_THREAD_GROUP
+#define PIDFD_SELF_THREAD_GROUP (-10001)
+#endif
+
+/* Fewer ranges are not worth the look at the filter; more in one call gain nothing. */
+#define BATCH_LEAST 16
+#define BATCH_MOST  128
+
+/* Older C libraries have no such function. */
+__attribute__((weak)) ssize_t process_madvise(int process, const struct iovec *ranges, size_t count,
+                                              int advice, unsigned flags);
+
+_Static_assert(sizeof(struct os_range) == sizeof(struct iovec) &&
+                       offsetof(struct os_range, size) == offsetof(struct iovec, iov_len),
+               "struct os_range is passed as struct iovec");
+
+static _Atomic(bool) no_batches; /* [atomic] the kernel has refused once */
+
+/* Is a filter of system calls upon this thread? One may kill who makes a call it does not know. The file has some sixty
+ * lines, "Seccomp:\t0" among them. */
+static bool is_filtered(void) {
+	static const char name[] = "\nSeccomp:";
+	char text[4096];
+	uint64_t mode = 1;
+	const char *at = file_read("/proc/thread-self/status", text, sizeof text) ? strstr(text, name) : NULL;
+	if (at == NULL)
+		return true;
+	at += sizeof name - 1;
+	return !file_take_number(&at, &mode) || mode != 0;
+}
+
+/* How many ranges may go into one call, when there are `count`. */
+static size_t batch_of(size_t count) {
+	bool asked_for = os.purge_batch != 0;
+	if (process_madvise == NULL || load_relaxed(&no_batches) || os.purge_lies)
+		return 1;
+	if (asked_for)
+		return size_min(os.purge_batch, BATCH_MOST);
+	return count < BATCH_LEAST || is_filtered() ? 1 : BATCH_MOST;
+}
+
+/* One call for all. Returns how many ranges are purged: none when the kernel does not do this. */
+static size_t purge_batch(const struct os_range *ranges, size_t count, int advice) {
+	int saved = errno;
+	ssize_t bytes = process_madvise(PIDFD_SELF_THREAD_GROUP, (const struct iovec *)(const void *)ranges,
+	                                count, advice, 0);
+	if (bytes < 0 && errno != ENOMEM && errno != EAGAIN)
+		store_relaxed(&no_batches, true);
+	errno = saved;
+	size_t done = 0;
+	for (size_t left = bytes < 0 ? 0 : (size_t)bytes; done < count && ranges[done].size <= left; done++)
+		left -= ranges[done].size;
+	return done;
+}
+
+size_t os_purge_ranges(const struct os_range *ranges, size_t count, bool lazily, size_t *calls) {
+	size_t done = 0;
+	int advice = lazily ? MADV_FREE : MADV_DONTNEED;
+	size_t batch = batch_of(count), now = batch > 1;
+	for (; done < count && now != 0; done += now, *calls += 1)
+		now = purge_batch(ranges + done, size_min(batch, count - done), advice);
+	for (; done < count; done++, *calls += 1) {
+		if (lazily && os_purge_lazy(ranges[done].addr, ranges[done].size) == 0)
+			continue;
+		if (os_purge(ranges[done].addr, ranges[done].size) != 0)
+			break;
+	}
+	return done;
 }
 
 int os_refresh(void *addr, size_t size) {

@@ -33,9 +33,16 @@ struct os_facts {
 	enum os_thp thp;  /* mode of transparent huge pages, of the system and of this process */
 	bool overcommits; /* false: vm.overcommit_memory is 2 */
 	bool purge_lies; /* true: os_try_purge found that purged pages keep what was in them; os_purge clears them */
-	size_t max_maps; /* limit of mappings of this process */
+	size_t max_maps;    /* limit of mappings of this process */
+	size_t purge_batch; /* most ranges that one call of os_purge_ranges's may purge; 0: as many as is good */
 };
 extern struct os_facts os;
+
+/* Laid out as struct iovec. */
+struct os_range {
+	void *addr;
+	size_t size;
+};
 
 /* Fills `os`. Called once, before any other thread can be in the allocator. Does not allocate. */
 void os_start(void);
@@ -58,6 +65,10 @@ int os_purge(void *addr, size_t size);
 bool os_try_purge(void);
 /* Gives the pages back when the system needs them; they read as before or as zero (MADV_FREE). */
 int os_purge_lazy(void *addr, size_t size);
+/* Purges several ranges, lazily or where that is refused at once, with few system calls; *calls is raised by their number.
+ * Returns how many ranges were purged, from the first: all, or the next one is refused. Ranges that the kernel takes in
+ * one call are purged in less than half the time. */
+size_t os_purge_ranges(const struct os_range *ranges, size_t count, bool lazily, size_t *calls);
 /* Replaces the range by a fresh zeroed mapping, without the marks of os_huge_pages, so that neighbouring
  * mappings can merge again. Where memory is accounted strictly it only purges. */
 int os_refresh(void *addr, size_t size);

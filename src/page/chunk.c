@@ -134,10 +134,28 @@ static unsigned count_purgeable(const struct chunk *chunk, enum page_state state
 	return bitmap_count_range(chunk->unclean[state], first, unit);
 }
 
+/* chunk_take_victims where each page is an OS page: word by word. */
+static unsigned take_pages(struct chunk *chunk, enum page_state state, unsigned most, uint64_t *victims) {
+	unsigned picked = 0;
+	for (unsigned i = CHUNK_WORDS; i-- > 0 && picked < most;) {
+		uint64_t bits = chunk->free[i] & chunk->unclean[state][i];
+		while (picked + bit_count(bits) > most)
+			bits &= bits - 1; /* the lowest stay */
+		victims[i] = bits;
+		chunk->free[i] &= ~bits;
+		picked += bit_count(bits);
+	}
+	chunk->nfree = (uint16_t)(chunk->nfree - picked);
+	chunk->count[state] = (uint16_t)(chunk->count[state] - picked);
+	return picked;
+}
+
 unsigned chunk_take_victims(struct chunk *chunk, enum page_state state, unsigned most, unsigned unit,
                             uint64_t victims[CHUNK_WORDS]) {
 	unsigned picked = 0;
 	memset(victims, 0, CHUNK_WORDS * sizeof victims[0]);
+	if (unit == 1)
+		return take_pages(chunk, state, most, victims);
 	for (unsigned at = CHUNK_PAGES; at > 0 && picked < most && chunk->count[state] != 0; at -= unit) {
 		unsigned first = at - unit;
 		if ((chunk->free[first / 64] & chunk->unclean[state][first / 64]) == 0) {

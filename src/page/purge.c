@@ -3,11 +3,34 @@
  *   dirty --(muzzy_decay_ms > 0: MADV_FREE)--> muzzy --(MADV_DONTNEED)--> clean
  *     \--------------(muzzy_decay_ms == 0: MADV_DONTNEED)---------------------^
  *
- * Emptiest chunks first, so that whole chunks come free and full ones keep their warm pages. The pages being purged are
- * marked used and the lock is dropped around the system calls. */
+ * Wholly free chunks first, then the emptiest, so that whole chunks come free and full ones keep their warm pages. A batch
+ * is pages of up to BATCH_CHUNKS chunks:
+ *
+ *   lock      victims are picked, chunk after chunk, and marked used
+ *   no lock   runs of victims become ranges, RANGES of which go to the system together
+ *   lock      victims are free again, in their new state
+ *
+ * The lock is dropped after each chunk, too: nobody waits for more than one. */
 #include "os/os.h"
 #include "page/page.h"
 #include "page/inside.h"
+
+#define BATCH_CHUNKS 8
+#define RANGES       128
+
+struct victims {
+	struct chunk *chunk;
+	unsigned count;        /* pages that were in the state that is purged */
+	enum page_state state; /* all of them are in then */
+	uint64_t map[CHUNK_WORDS];
+};
+
+struct batch {
+	enum page_state from, to;
+	size_t calls;
+	unsigned count; /* of victims[] */
+	struct victims victims[BATCH_CHUNKS];
+};
 
 /* Where pages in `state` go, given the decay times. */
 static enum page_state next_state(struct pages *pages, enum page_state state) REQUIRES(pages->lock) {
@@ -32,6 +55,13 @@ static struct chunk *next_of_level(struct pages *pages, unsigned level) REQUIRES
 
 /* The emptiest chunk with free pages in `state` that this pass has not visited. */
 static struct chunk *emptiest(struct pages *pages, enum page_state state) REQUIRES(pages->lock) {
+	struct chunk *spare = pages->spare;
+	if (spare != NULL && spare->pass != pages->pass && spare->count[state] != 0) {
+		spare->pass = pages->pass;
+		list_remove(&spare->unclean_link);
+		list_append(&pages->unclean[spare->level], &spare->unclean_link);
+		return spare;
+	}
 	for (unsigned level = 0; level < PAGES_LEVELS; level++) {
 		struct chunk *chunk;
 		while ((chunk = next_of_level(pages, level)) != NULL)
@@ -41,40 +71,11 @@ static struct chunk *emptiest(struct pages *pages, enum page_state state) REQUIR
 	return NULL;
 }
 
-/* Has one run purged, to the state wanted if possible. Returns the state it is in then. */
-static enum page_state purge_run(struct chunk *chunk, unsigned first, unsigned count, enum page_state from,
-                                 enum page_state to) {
-	void *addr = (void *)(chunk->base + (size_t)first * PAGE);
-	size_t size = (size_t)count * PAGE;
-	struct pool *pool = load_relaxed(&chunk->pool);
-	if (pool->is_private) {
-		struct hook_part part = {chunk->base, chunk->pages * PAGE, (size_t)first * PAGE, size};
-		return pool_purge_part(pool, &part, to == PAGE_MUZZY);
-	}
-	if (to == PAGE_MUZZY && os_purge_lazy(addr, size) == 0)
-		return to;
-	return os_purge(addr, size) == 0 ? to : from;
-}
-
 /* What can be said of pages of both states. */
 static enum page_state common_state(enum page_state a, enum page_state b) {
 	if (a == PAGE_STALE || b == PAGE_STALE)
 		return PAGE_STALE;
 	return a < b ? a : b;
-}
-
-/* One call per run of victims. Returns the number of calls; *to becomes the state all are in. */
-static unsigned purge_runs(struct chunk *chunk, const uint64_t *victims, enum page_state from,
-                           enum page_state *to) {
-	enum page_state wanted = *to;
-	unsigned calls = 0, first = bitmap_next_set(victims, CHUNK_PAGES, 0);
-	while (first < CHUNK_PAGES) {
-		unsigned end = bitmap_next_clear(victims, CHUNK_PAGES, first);
-		enum page_state got = purge_run(chunk, first, end - first, from, wanted);
-		*to = calls++ == 0 ? got : common_state(*to, got);
-		first = bitmap_next_set(victims, CHUNK_PAGES, end);
-	}
-	return calls;
 }
 
 /* An odd chunk without blocks goes back to its source. False: that declined, the chunk is as it was. */
@@ -95,46 +96,125 @@ static bool return_odd(struct pages *pages, struct chunk *chunk, enum page_state
 	return false;
 }
 
-/* Purges up to `most` pages of one chunk; takes and drops the lock on the way. */
-static void purge_chunk(struct pages *pages, struct chunk *chunk, enum page_state state, size_t most)
+/* Picks up to `most` pages of the chunk. */
+static void pick(struct pages *pages, struct chunk *chunk, size_t most, struct batch *batch)
 	REQUIRES(pages->lock) {
-	uint64_t victims[CHUNK_WORDS];
 	unsigned unit = (unsigned)(os.page_size / PAGE);
-	if (chunk_is_odd(chunk) && chunk->nfree == chunk->pages && return_odd(pages, chunk, state))
+	if (chunk_is_odd(chunk) && chunk->nfree == chunk->pages && return_odd(pages, chunk, batch->from))
 		return;
+	struct victims *victims = &batch->victims[batch->count];
 	pages_note(pages, chunk, false);
-	unsigned count =
-		chunk_take_victims(chunk, state, (unsigned)size_min(most, CHUNK_PAGES), unit, victims);
+	victims->count = chunk_take_victims(chunk, batch->from, (unsigned)size_min(most, CHUNK_PAGES), unit,
+	                                    victims->map);
 	pages_note(pages, chunk, true);
-	if (count == 0)
+	if (victims->count == 0)
 		return;
 	(void)pages_settle(pages, chunk);
-	enum page_state to = next_state(pages, state);
-	lock_drop(&pages->lock);
-	unsigned calls = purge_runs(chunk, victims, state, &to);
-	lock_take(&pages->lock);
-	pages_note(pages, chunk, false);
-	chunk_give_victims(chunk, victims, to);
-	pages_note(pages, chunk, true);
-	struct chunk *whole = pages_settle(pages, chunk);
-	pages->purged[state] += to != state ? count : 0;
-	pages->purges[state] += calls;
-	if (whole != NULL) {
+	victims->chunk = chunk;
+	victims->state = batch->to;
+	batch->count++;
+}
+
+/* Picks victims until no more than `limit` pages are left in the state. Sets *more when chunks remain to be visited. */
+static void pick_batch(struct pages *pages, size_t limit, struct batch *batch, bool *more)
+	REQUIRES(pages->lock) {
+	*more = true;
+	while (batch->count < BATCH_CHUNKS && pages->pages[batch->from] > limit) {
+		struct chunk *chunk = emptiest(pages, batch->from);
+		if (chunk == NULL) {
+			*more = false;
+			return;
+		}
+		pick(pages, chunk, pages->pages[batch->from] - limit, batch);
 		lock_drop(&pages->lock);
-		pool_give(load_relaxed(&whole->pool), whole, 1);
 		lock_take(&pages->lock);
 	}
+}
+
+/* The runs of a private pool's chunk are purged by its hooks, one by one. */
+static void purge_by_hooks(struct victims *victims, struct batch *batch) {
+	struct chunk *chunk = victims->chunk;
+	unsigned first = bitmap_next_set(victims->map, CHUNK_PAGES, 0);
+	while (first < CHUNK_PAGES) {
+		unsigned end = bitmap_next_clear(victims->map, CHUNK_PAGES, first);
+		struct hook_part part = {chunk->base, chunk->pages * PAGE, (size_t)first * PAGE,
+		                         (size_t)(end - first) * PAGE};
+		enum page_state got =
+			pool_purge_part(load_relaxed(&chunk->pool), &part, batch->to == PAGE_MUZZY);
+		victims->state = common_state(victims->state, got);
+		batch->calls++;
+		first = bitmap_next_set(victims->map, CHUNK_PAGES, end);
+	}
+}
+
+/* Purges the ranges; chunks of those that are refused keep their pages' state. */
+static void purge_ranges(struct batch *batch, const struct os_range *ranges, size_t count) {
+	for (size_t done = 0; done < count; done++) {
+		done += os_purge_ranges(ranges + done, count - done, batch->to == PAGE_MUZZY, &batch->calls);
+		if (done == count)
+			return;
+		batch->calls++;
+		for (unsigned i = 0; i < batch->count; i++)
+			if ((uintptr_t)ranges[done].addr - batch->victims[i].chunk->base < CHUNK)
+				batch->victims[i].state = batch->from;
+	}
+}
+
+static void purge_batch(struct batch *batch) {
+	struct os_range ranges[RANGES];
+	size_t count = 0;
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct victims *victims = &batch->victims[i];
+		if (load_relaxed(&victims->chunk->pool)->is_private) {
+			purge_by_hooks(victims, batch);
+			continue;
+		}
+		unsigned first = bitmap_next_set(victims->map, CHUNK_PAGES, 0);
+		while (first < CHUNK_PAGES) {
+			unsigned end = bitmap_next_clear(victims->map, CHUNK_PAGES, first);
+			uintptr_t base = victims->chunk->base;
+			ranges[count++] = (struct os_range){(void *)(base + (size_t)first * PAGE),
+			                                    (size_t)(end - first) * PAGE};
+			if (count == RANGES) {
+				purge_ranges(batch, ranges, count);
+				count = 0;
+			}
+			first = bitmap_next_set(victims->map, CHUNK_PAGES, end);
+		}
+	}
+	purge_ranges(batch, ranges, count);
+}
+
+/* Victims come free again; a chunk that is wholly free then goes to the pool. */
+static void give_victims(struct pages *pages, const struct victims *victims, enum page_state from)
+	REQUIRES(pages->lock) {
+	struct chunk *chunk = victims->chunk;
+	pages_note(pages, chunk, false);
+	chunk_give_victims(chunk, victims->map, victims->state);
+	pages_note(pages, chunk, true);
+	struct chunk *whole = pages_settle(pages, chunk);
+	pages->purged[from] += victims->state != from ? victims->count : 0;
+	lock_drop(&pages->lock);
+	if (whole != NULL)
+		pool_give(load_relaxed(&whole->pool), whole, 1);
+	lock_take(&pages->lock);
 }
 
 /* Purges until at most `limit` pages are in `state`, visiting each chunk once. */
 static void purge_to(struct pages *pages, enum page_state state, size_t limit) REQUIRES(pages->lock) {
 	pages->pass++;
 	pages->passes[state]++;
-	while (pages->pages[state] > limit) {
-		struct chunk *chunk = emptiest(pages, state);
-		if (chunk == NULL)
-			return;
-		purge_chunk(pages, chunk, state, pages->pages[state] - limit);
+	for (bool more = true; more && pages->pages[state] > limit;) {
+		struct batch batch = {.from = state, .to = next_state(pages, state)};
+		pick_batch(pages, limit, &batch, &more);
+		if (batch.count == 0)
+			continue;
+		lock_drop(&pages->lock);
+		purge_batch(&batch);
+		lock_take(&pages->lock);
+		pages->purges[state] += batch.calls;
+		for (unsigned i = 0; i < batch.count; i++)
+			give_victims(pages, &batch.victims[i], state);
 	}
 }
 

@@ -98,6 +98,7 @@ static void prepare_sizes(struct arena_settings *settings) {
 }
 
 static void prepare_pages(void) {
+	os.purge_batch = opt.process_madvise_max_batch;
 	page_prepare(&(struct page_settings){
 		.dss = (enum page_dss)opt.dss,
 		.thp = opt.thp > (int)THP_NEVER ? PAGE_THP_DEFAULT : (enum page_thp)opt.thp,

@@ -35,7 +35,8 @@ static struct fake {
 	bool lazy_is_now;         /* pages purged lazily lose their contents at once */
 	bool purges_owned;        /* purging pages that a block owns is expected */
 	uint64_t now;
-	unsigned node;                                         /* of memory, that every thread is on */
+	unsigned node; /* of memory, that every thread is on */
+	size_t batch;  /* ranges that the system purges in one call; 0: one */
 	size_t maps, unmaps, purges, lazies, refreshes, moves; /* calls so far */
 	size_t closed;                                         /* made-up pages that nobody can touch now */
 	size_t advised[2];            /* made-up pages for which huge pages were forbidden, wanted */
@@ -202,6 +203,17 @@ int os_purge_lazy(void *addr, size_t size) {
 		return EINVAL;
 	fake_drop(addr, size, fake.lazy_is_now);
 	return 0;
+}
+
+/* As the kernel does it: up to `batch` ranges a call. */
+size_t os_purge_ranges(const struct os_range *ranges, size_t count, bool lazily, size_t *calls) {
+	size_t done = 0;
+	while (done < count && ((lazily && os_purge_lazy(ranges[done].addr, ranges[done].size) == 0) ||
+	                        os_purge(ranges[done].addr, ranges[done].size) == 0))
+		done++;
+	size_t batch = fake.batch != 0 ? fake.batch : 1;
+	*calls += (done + batch - 1) / batch;
+	return done;
 }
 
 int os_refresh(void *addr, size_t size) {
