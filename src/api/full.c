@@ -75,8 +75,11 @@ static struct span *take_large(const struct source *source, size_t size, size_t 
 	struct span *span = arena_take_large(arena, size, align);
 	if (unlikely(span == NULL) && thread_reclaim(size))
 		span = arena_take_large(arena, size, align);
-	if (likely(span != NULL))
-		thread_count_direct(source->self, span->pages * PAGE, 0);
+	if (unlikely(span == NULL))
+		return NULL;
+	thread_count_direct(source->self, span->pages * PAGE, 0);
+	if (span->class != CLASS_NONE) /* here for its alignment: no cache counts it */
+		arena_count_requests(arena, span->class, 1);
 	return span;
 }
 

@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 enum { AUTOMATIC = 4, OVERSIZE = 4, FIRST = 5, ALL = 4096, DESTROYED = 4097, HIGHEST = 4094 };
 #define NO_OVERSIZE ((size_t)0x7000000000001000u)
@@ -469,7 +470,7 @@ static void counting_for_ever(void **state) {
 		"bins.7.nmalloc",   "bins.7.nslabs",   "bins.7.ndalloc",    "lextents.1.nmalloc",
 		"dirty_npurge",     "dirty_purged",    "dirty_nmadvise",    "lextents.1.nrequests",
 		"bins.7.nrequests", "bins.7.nreslabs", "lextents.1.ndalloc"};
-	uint64_t past[COUNT_OF(leaves)], own[COUNT_OF(leaves)];
+	uint64_t past[COUNT_OF(leaves)], own[COUNT_OF(leaves)], all[COUNT_OF(leaves)];
 	(void)gone();
 	unsigned index = create();
 	for (unsigned round = 0; round < 3; round++) {
@@ -487,14 +488,18 @@ static void counting_for_ever(void **state) {
 	for (unsigned i = 0; i < COUNT_OF(leaves); i++) {
 		past[i] = figure(DESTROYED, leaves[i]);
 		own[i] = figure(index, leaves[i]);
+		all[i] = figure(ALL, leaves[i]);
 		if (own[i] == 0)
 			fail_msg("%s was not moved", leaves[i]);
 	}
 	assert_int_equal(act(index, "destroy"), 0);
 	refresh();
-	for (unsigned i = 0; i < COUNT_OF(leaves); i++)
+	for (unsigned i = 0; i < COUNT_OF(leaves); i++) {
 		if (figure(DESTROYED, leaves[i]) != past[i] + own[i])
 			fail_msg("%s: %llu", leaves[i], (unsigned long long)figure(DESTROYED, leaves[i]));
+		if (figure(ALL, leaves[i]) < all[i])
+			fail_msg("%s of all: %llu", leaves[i], (unsigned long long)figure(ALL, leaves[i]));
+	}
 }
 
 /* What a thread was served counts where it was served. */
@@ -506,13 +511,21 @@ static void counting_before_a_move(void **state) {
 		skip();
 	refresh();
 	uint64_t before = figure(own, "bins.7.nrequests");
-	for (unsigned i = 0; i < REQUESTS; i++)
+	for (unsigned i = 0; i < REQUESTS; i++) {
 		free(malloc(100));
+		free(malloc(20000));
+	}
 	assert_int_equal(SET(unsigned, "thread.arena", own), 0);
 	refresh();
 	assert_int_equal(figure(index, "bins.7.nrequests"), REQUESTS);
+	assert_int_equal(figure(index, "lextents.1.nrequests"), REQUESTS);
 	assert_int_equal(figure(own, "bins.7.nrequests"), before);
 	assert_int_equal(SUT(mallctl)("thread.tcache.flush", NULL, NULL, NULL, 0), 0);
+	assert_int_equal(act(index, "destroy"), 0);
+	assert_int_equal(create(), index); /* and not in the life of the next one */
+	refresh();
+	assert_int_equal(figure(index, "bins.7.nrequests"), 0);
+	assert_int_equal(figure(index, "lextents.1.nrequests"), 0);
 	assert_int_equal(act(index, "destroy"), 0);
 }
 
@@ -726,6 +739,43 @@ static void hooks_at_creation(void **state) {
 	}
 }
 
+/* Memory that may not be purged, and that nobody takes back. */
+static void *give_pinned(extent_hooks_t *hooks, void *at, size_t size, size_t align, bool *zero, bool *commit,
+                         unsigned arena) {
+	(void)hooks;
+	(void)arena;
+	char *memory = at != NULL ? MAP_FAILED
+	                          : mmap(NULL, size + align, PROT_READ | PROT_WRITE,
+	                                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return NULL;
+	memory += (align - ((uintptr_t)memory & (align - 1))) & (align - 1);
+	*zero = *commit = true;
+	return memory + EXTENT_ALLOC_FLAG_PINNED;
+}
+
+static void pinned_memory(void **state) {
+	(void)state;
+	static extent_hooks_t table = {.alloc = give_pinned};
+	extent_hooks_t *hooks = &table;
+	unsigned index;
+	size_t size = sizeof index;
+	assert_int_equal(SUT(mallctl)("arenas.create", &index, &size, &hooks, sizeof hooks), 0);
+	assert_int_equal(READ_OF(size_t, index, "oversize_threshold"),
+	                 READ_OF(size_t, 0, "oversize_threshold"));
+	assert_non_null(SUT(mallocx)(100000, DIRECT(index)));
+	SUT(dallocx)(SUT(mallocx)(500000, DIRECT(index)), MALLOCX_TCACHE_NONE);
+	refresh();
+	assert_true(figure(index, "pinned") >= 500000);
+	assert_int_equal(figure(index, "resident"),
+	                 figure(index, "pinned") +
+	                         (figure(index, "pactive") + figure(index, "pdirty")) * 4096);
+	uint64_t before = figure(DESTROYED, "abandoned_vm"), mapped = figure(index, "mapped");
+	assert_int_equal(act(index, "destroy"), 0);
+	refresh();
+	assert_true(figure(DESTROYED, "abandoned_vm") >= before + mapped);
+}
+
 static void hooks_of_others(void **state) {
 	(void)state;
 	extent_hooks_t *table, *none = NULL;
@@ -803,6 +853,7 @@ int main(void) {
 		cmocka_unit_test(active_pages),
 		cmocka_unit_test(sequence_of_rocksdb),
 		cmocka_unit_test(hooks_at_creation),
+		cmocka_unit_test(pinned_memory),
 		cmocka_unit_test(destroying_with_threads),
 		cmocka_unit_test(every_index),
 	};

@@ -258,6 +258,61 @@ static void test_sums(void **state) {
 	give_all();
 }
 
+static bool is_made(unsigned arena) {
+	char name[64];
+	bool made = false;
+	size_t size = sizeof made;
+	(void)snprintf(name, sizeof name, "arena.%u.initialized", arena);
+	assert_int_equal(SUT(mallctl)(name, &made, &size, NULL, 0), 0);
+	return made;
+}
+
+/* Bytes of free runs of an arena, of all sizes. */
+static uint64_t sum_extents(unsigned arena, const char *leaf) {
+	char name[100];
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < 199; i++) {
+		(void)snprintf(name, sizeof name, A "%u.extents.%u.%s", arena, i, leaf);
+		sum += number(name);
+	}
+	return sum;
+}
+
+/* An arena with muzzy pages beside others: what all have is what each has, and the names in plain words say it too. */
+static void test_sums_of_pages(void **state) {
+	static const char *const leaves[] = {"dirty_bytes", "muzzy_bytes", "retained_bytes"};
+	unsigned own, count = (unsigned)number("arenas.narenas");
+	size_t size = sizeof own;
+	ssize_t at_once = 0, never = -1;
+	char name[64];
+	(void)state;
+	assert_int_equal(SUT(mallctl)("arenas.create", &own, &size, NULL, 0), 0);
+	count += own == count;
+	(void)snprintf(name, sizeof name, "arena.%u.muzzy_decay_ms", own);
+	assert_int_equal(SUT(mallctl)(name, NULL, NULL, &never, sizeof never), 0);
+	assert_non_null(SUT(mallocx)(256u << 10, (int)((own + 1) << 20))); /* keeps the chunk */
+	free(SUT(mallocx)(1u << 20, (int)((own + 1) << 20)));
+	(void)snprintf(name, sizeof name, "arena.%u.dirty_decay_ms", own);
+	assert_int_equal(SUT(mallctl)(name, NULL, NULL, &at_once, sizeof at_once), 0);
+	take_huge();
+	give_all();
+	refresh();
+	for (unsigned i = 0; i < sizeof leaves / sizeof *leaves; i++) {
+		uint64_t all = sum_extents(4096, leaves[i]), each = 0;
+		for (unsigned arena = 0; arena < count; arena++)
+			each += is_made(arena) ? sum_extents(arena, leaves[i]) : 0;
+		if (all == 0)
+			fail_msg("no %s", leaves[i]);
+		assert_int_equal(all, each);
+	}
+	assert_int_equal(number("stats.ashlar.lazily_freed"), number(ALL "pmuzzy") * 4096);
+	assert_int_equal(number("stats.ashlar.dirty"), number(ALL "pdirty") * 4096);
+	assert_int_equal(number("stats.retained"), number(ALL "retained"));
+	assert_int_equal(number("stats.mapped"), number(ALL "mapped"));
+	(void)snprintf(name, sizeof name, "arena.%u.destroy", own);
+	act(name);
+}
+
 /* The page map is part of the metadata, whoever's memory it tells of: 9 bytes a page. */
 static void test_map_of_own_pool(void **state) {
 	unsigned arena;
@@ -361,10 +416,11 @@ static void test_locks(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_epoch), cmocka_unit_test(test_moves),
-		cmocka_unit_test(test_purge), cmocka_unit_test(test_sums),
-		cmocka_unit_test(test_node),  cmocka_unit_test(test_indices),
-		cmocka_unit_test(test_locks), cmocka_unit_test(test_map_of_own_pool),
+		cmocka_unit_test(test_epoch),         cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_purge),         cmocka_unit_test(test_sums),
+		cmocka_unit_test(test_node),          cmocka_unit_test(test_indices),
+		cmocka_unit_test(test_locks),         cmocka_unit_test(test_map_of_own_pool),
+		cmocka_unit_test(test_sums_of_pages),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,6 +139,20 @@ static size_t batch(void **slots, size_t count, size_t block, int flags) {
 	return filled;
 }
 
+static uint64_t number(const char *name) {
+	uint64_t value = 0;
+	size_t size = sizeof value;
+	assert_int_equal(SUT(mallctl)(name, &value, &size, NULL, 0), 0);
+	return value;
+}
+
+/* Requests served so far, of all sizes. */
+static uint64_t requests(void) {
+	uint64_t epoch = 1;
+	assert_int_equal(SUT(mallctl)("epoch", NULL, NULL, &epoch, sizeof epoch), 0);
+	return number("stats.arenas.4096.small.nrequests") + number("stats.arenas.4096.large.nrequests");
+}
+
 static void batches(void **state) {
 	enum { MOST = 3000 };
 	static unsigned char *blocks[MOST];
@@ -161,8 +175,11 @@ static void batches(void **state) {
 	for (size_t r = 0; r < COUNT_OF(rows); r++) {
 		size_t align = (size_t)1 << (rows[r].flags & 63),
 		       usable = SUT(nallocx)(rows[r].size, rows[r].flags);
+		uint64_t bytes = number("thread.allocated"), before = requests();
 		assert_int_equal(batch((void **)blocks, rows[r].count, rows[r].size, rows[r].flags),
 		                 rows[r].count);
+		assert_int_equal(number("thread.allocated"), bytes + rows[r].count * usable);
+		assert_int_equal(requests(), before + rows[r].count);
 		for (size_t i = 0; i < rows[r].count; i++) {
 			assert_true(test_aligned(blocks[i], align));
 			assert_int_equal(SUT(sallocx)(blocks[i], 0), usable);

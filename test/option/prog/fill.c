@@ -47,6 +47,22 @@ static void show(const char *name, const void *block, size_t from, size_t to) {
 		free(block_); \
 	} while (0)
 
+typedef int control(const char *, void *, size_t *, void *, size_t);
+
+static void *take_batch(size_t size) {
+	FUNCTION(control, mallctl);
+	void *block = NULL;
+	struct {
+		void **slots;
+		size_t count, size;
+		int flags;
+	} batch = {&block, 1, size, 0};
+	size_t filled = 0, length = sizeof filled;
+	CHECK(mallctl_("experimental.batch_alloc", &filled, &length, &batch, sizeof batch) == 0 &&
+	      filled == 1);
+	return block;
+}
+
 static void new_blocks(void) {
 	void *out = NULL;
 	FUNCTION(take_flagged, mallocx);
@@ -66,6 +82,7 @@ static void new_blocks(void) {
 	NEW("mallocx_zero", mallocx_(300, MALLOCX_ZERO), 300);
 	NEW("mallocx_zero_large", mallocx_(100000, MALLOCX_ZERO), 100000);
 	NEW("mallocx_zero_huge", mallocx_(6000000, MALLOCX_ZERO), 6000000);
+	NEW("batch", take_batch(300), 300);
 	NEW("calloc", calloc(4, 80), 300);
 	NEW("calloc_cached_large", calloc(2, 10240), 20000);
 	NEW("calloc_large", calloc(10, 10000), 100000);
