@@ -595,6 +595,28 @@ static void dss(void **state) {
 	assert_int_equal(act(later, "destroy"), 0);
 }
 
+/* The most address space that a new arena has beside its blocks while it grows. */
+static uint64_t most_ahead(size_t limit, unsigned blocks) {
+	unsigned index = create();
+	uint64_t most = 0;
+	assert_int_equal(WRITE_OF(size_t, index, "retain_grow_limit", limit), 0);
+	for (unsigned i = 0; i < blocks; i++) {
+		assert_non_null(SUT(mallocx)(2 << 20, DIRECT(index)));
+		refresh();
+		uint64_t now = figure(index, "retained");
+		most = now > most ? now : most;
+	}
+	assert_int_equal(act(index, "destroy"), 0);
+	return most;
+}
+
+static void growing(void **state) {
+	(void)state;
+	assert_int_equal(most_ahead(4096, 400), 0);
+	assert_true(most_ahead((size_t)1 << 40, 900) !=
+	            0); /* more than the first one left in the common pool */
+}
+
 static void grow_limit(void **state) {
 	(void)state;
 	unsigned index = create();
@@ -849,6 +871,7 @@ int main(void) {
 		cmocka_unit_test(counting_before_a_move),
 		cmocka_unit_test(default_decay_times),
 		cmocka_unit_test(dss),
+		cmocka_unit_test(growing),
 		cmocka_unit_test(grow_limit),
 		cmocka_unit_test(active_pages),
 		cmocka_unit_test(sequence_of_rocksdb),
