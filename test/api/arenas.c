@@ -816,6 +816,27 @@ static void hooks_of_others(void **state) {
 	assert_int_equal(WRITE_OF(extent_hooks_t *, ALL, "extent_hooks", table), EFAULT);
 }
 
+/* Whole chunks are purged by the arena's own pool: that counts, and the decay time set before the hooks holds there. */
+static void purging_own_chunks(void **state) {
+	(void)state;
+	static extent_hooks_t table;
+	unsigned index = create(), automatic = AUTOMATIC - 2;
+	SUT(dallocx)(SUT(mallocx)(4 << 20, DIRECT(index)), MALLOCX_TCACHE_NONE);
+	assert_int_equal(act(index, "purge"), 0);
+	refresh();
+	assert_true(figure(index, "dirty_purged") >= 1024);
+	assert_true(figure(index, "dirty_npurge") > 0 && figure(index, "dirty_nmadvise") > 0);
+	assert_int_equal(act(index, "destroy"), 0);
+	table = *READ_OF(extent_hooks_t *, 0, "extent_hooks");
+	SUT(dallocx)(SUT(mallocx)(100000, DIRECT(automatic)), MALLOCX_TCACHE_NONE);
+	assert_int_equal(WRITE_OF(ssize_t, automatic, "dirty_decay_ms", 0), 0);
+	assert_int_equal(WRITE_OF(extent_hooks_t *, automatic, "extent_hooks", &table), 0);
+	SUT(dallocx)(SUT(mallocx)(8 << 20, DIRECT(automatic)), MALLOCX_TCACHE_NONE);
+	refresh();
+	assert_int_equal(figure(automatic, "pdirty"), 0);
+	assert_true(figure(automatic, "dirty_purged") >= 2048);
+}
+
 /* -- threads --------------------------------------------------------------------------------------------------- */
 
 static void *stay_in(void *data) {
@@ -877,6 +898,7 @@ int main(void) {
 		cmocka_unit_test(sequence_of_rocksdb),
 		cmocka_unit_test(hooks_at_creation),
 		cmocka_unit_test(pinned_memory),
+		cmocka_unit_test(purging_own_chunks),
 		cmocka_unit_test(destroying_with_threads),
 		cmocka_unit_test(every_index),
 	};
