@@ -3,7 +3,7 @@
 #include "page/page.h"
 
 static void init(struct chunk *chunk, struct pool *pool, uintptr_t base, size_t pages) {
-	memset(chunk, 0, offsetof(struct chunk, pool));
+	memset(&chunk->level, 0, sizeof *chunk - offsetof(struct chunk, level));
 	store_relaxed(&chunk->state, CHUNK_WHOLE);
 	store_release(&chunk->pool, pool); /* after the state: who finds its pool here finds that state */
 	list_init(&chunk->link);
@@ -124,6 +124,14 @@ void chunk_give(struct chunk *chunk, unsigned first, unsigned count, enum page_s
 	unsigned end = bitmap_next_clear(chunk->free, CHUNK_PAGES, first + count);
 	if (end - start > chunk->longest)
 		chunk->longest = (uint16_t)(end - start);
+}
+
+void chunk_give_whole(struct chunk *chunk, enum page_state state) {
+	expect(chunk->nfree == CHUNK_PAGES);
+	if (state < PAGE_STATES && chunk->count[state] == CHUNK_PAGES)
+		return;
+	mark_used(chunk, 0, CHUNK_PAGES);
+	chunk_give(chunk, 0, CHUNK_PAGES, state);
 }
 
 /* How many pages in `state` the OS page [first, first + unit) holds; 0 when part of it is in use. */

@@ -14,8 +14,7 @@ static bool fill_whole(struct pages *pages, uintptr_t base, size_t count) REQUIR
 	pages->owned += count * CHUNK_PAGES;
 	for (size_t i = 0; i < count; i++) {
 		struct chunk *chunk = chunk_at(base, i);
-		clean &= chunk_is_clean(chunk, 0, CHUNK_PAGES);
-		(void)chunk_take_at(chunk, 0, CHUNK_PAGES);
+		clean &= chunk_whole_is_clean(chunk);
 		chunk->owner = pages;
 	}
 	return clean;
@@ -24,7 +23,7 @@ static bool fill_whole(struct pages *pages, uintptr_t base, size_t count) REQUIR
 /* Empties whole chunks of a huge block; they are ready for the pool then. */
 static void empty_whole(uintptr_t base, size_t count, enum page_state state) {
 	for (size_t i = 0; i < count; i++)
-		chunk_give(chunk_at(base, i), 0, CHUNK_PAGES, state);
+		chunk_give_whole(chunk_at(base, i), state);
 }
 
 /* The last chunk of a block is shared, with the block's last `tail` pages in front. */
@@ -179,7 +178,8 @@ static bool shrink(struct pages *pages, struct span *span, size_t count) {
 			last = pages_give_run(pages, chunk_at(base, whole), 0, tail, PAGE_DIRTY);
 		if (new_tail != 0) {
 			struct chunk *chunk = chunk_at(base, keep);
-			chunk_give(chunk, new_tail, CHUNK_PAGES - new_tail, PAGE_DIRTY);
+			chunk_give_whole(chunk, PAGE_DIRTY);
+			(void)chunk_take_at(chunk, 0, new_tail);
 			pages_adopt(pages, chunk);
 		}
 		pages->owned -= (whole - keep) * CHUNK_PAGES;
@@ -209,6 +209,7 @@ static bool fill_tail(struct pages *pages, struct span *span, unsigned tail, uns
 	pages->active += count;
 	if (tail + count == CHUNK_PAGES) {
 		pages_unlist(pages, chunk);
+		chunk_give(chunk, 0, CHUNK_PAGES, PAGE_DIRTY); /* no arena's any more, see chunk.h */
 		store_relaxed(&chunk->state, CHUNK_WHOLE);
 	}
 	return true;
