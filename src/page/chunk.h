@@ -8,7 +8,7 @@
  *
  *   A clean page reads as zero. A stale one is not worth purging (again): its owner declined, or it is pinned.
  *   nfree = bits in free, count[s] = bits in free & state[s], longest >= longest run of bits in free;
- *   of dirty, muzzy, stale at most one. has_stale = 0 => stale = 0.
+ *   of dirty, muzzy, stale at most one. has_stale = 0 => stale = 0; has_muzzy = 0 => muzzy = 0.
  *
  *   state                         who owns the record
  *   CHUNK_POOLED                  the pool (pool lock); all pages free; `run` is valid in the first and last of a range
@@ -54,7 +54,8 @@ struct chunk {
 	uint16_t count[PAGE_STATES]; /* free pages in each state */
 	uint16_t longest;
 	uint16_t whole; /* free pages with which it leaves its arena: CHUNK_PAGES; odd: never */
-	bool has_stale;
+	bool has_stale; /* some bit of `stale` is, or was, set; so too: */
+	bool has_muzzy;
 	struct list link;         /* in a list of pages or pool, by free run */
 	struct list unclean_link; /* in a list of pages: has free dirty or muzzy pages */
 	uint64_t free[CHUNK_WORDS];

@@ -28,7 +28,7 @@ static void empty_whole(uintptr_t base, size_t count, enum page_state state) {
 
 /* The last chunk of a block is shared, with the block's last `tail` pages in front. */
 static bool share_tail(struct pages *pages, struct chunk *chunk, unsigned tail) REQUIRES(pages->lock) {
-	bool clean = chunk_is_clean(chunk, 0, tail);
+	bool clean = chunk_whole_is_clean(chunk) || chunk_is_clean(chunk, 0, tail);
 	(void)chunk_take_at(chunk, 0, tail);
 	pages_adopt(pages, chunk);
 	return clean;
