@@ -45,10 +45,10 @@ struct chunk {
 	bool decommitted;     /* must be committed before use */
 	bool pinned;          /* never purged: what comes free is stale */
 	uintptr_t base;       /* [const] */
-	struct pages *owner;  /* NULL in the pool */
+	struct pages *owner;  /* shared: whose */
 	size_t pages;         /* [const] CHUNK_PAGES, or those of an odd range */
 	uint32_t run;         /* pooled: chunks of the range this one begins or ends */
-	uint32_t run_unclean; /* pooled, first of its range: chunks of it with unclean pages */
+	uint32_t run_unclean; /* first of a range, pooled or just taken: chunks of it with unclean pages */
 	uint32_t pass;        /* purge pass that has been here */
 	uint16_t nfree;
 	uint16_t count[PAGE_STATES]; /* free pages in each state */

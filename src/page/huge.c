@@ -8,16 +8,14 @@ static struct chunk *chunk_at(uintptr_t base, size_t index) {
 	return map_chunk(base + index * CHUNK);
 }
 
-/* Whole chunks from the pool become part of a huge block. Returns whether all of it is clean. */
-static bool fill_whole(struct pages *pages, uintptr_t base, size_t count) REQUIRES(pages->lock) {
-	bool clean = true;
-	pages->owned += count * CHUNK_PAGES;
-	for (size_t i = 0; i < count; i++) {
-		struct chunk *chunk = chunk_at(base, i);
-		clean &= chunk_whole_is_clean(chunk);
-		chunk->owner = pages;
-	}
-	return clean;
+/* Is every page of these chunks, just taken, clean? The shared pool counted as it cut them out. */
+static bool is_clean(const struct pool *pool, const struct chunk *first, size_t count) {
+	if (!pool->is_private)
+		return first->run_unclean == 0;
+	for (size_t i = 0; i < count; i++)
+		if (!chunk_whole_is_clean(chunk_at(first->base, i)))
+			return false;
+	return true;
 }
 
 /* Empties whole chunks of a huge block; they are ready for the pool then. */
@@ -53,7 +51,6 @@ static struct span *take_odd(struct pages *pages, struct pool *pool, enum span_k
 			pages_adopt(pages, chunk);
 		} else {
 			pages->owned += chunk->pages;
-			chunk->owner = pages;
 		}
 	}
 	lock_drop(&pages->lock);
@@ -84,10 +81,11 @@ struct span *huge_take(struct pages *pages, enum span_kind kind, size_t count, s
 		span->chunk = first;
 		span->base = first->base;
 		span->pages = count;
-		span->zeroed = fill_whole(pages, first->base, whole);
+		span->zeroed = is_clean(pool, first, whole);
 		if (tail != 0)
 			span->zeroed &= share_tail(pages, chunk_at(first->base, whole), tail);
 		pages->active += count;
+		pages->owned += whole * CHUNK_PAGES;
 	}
 	lock_drop(&pages->lock);
 	if (span == NULL)
@@ -240,7 +238,7 @@ static bool grow(struct pages *pages, struct span *span, size_t count) {
 	bool done = in_last == 0 || fill_tail(pages, span, tail, (unsigned)in_last);
 	if (done && chunks > 0) {
 		size_t whole = beyond / CHUNK_PAGES;
-		(void)fill_whole(pages, end, whole);
+		pages->owned += whole * CHUNK_PAGES;
 		if (beyond % CHUNK_PAGES != 0)
 			(void)share_tail(pages, chunk_at(end, whole), (unsigned)(beyond % CHUNK_PAGES));
 		span->pages += beyond;

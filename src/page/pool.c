@@ -61,7 +61,6 @@ static size_t note_chunks(struct pool *pool, struct chunk *first, size_t count, 
 	for (size_t i = 0; i < count; i++) {
 		struct chunk *chunk = next_chunk(first, i);
 		store_relaxed(&chunk->state, enter ? CHUNK_POOLED : CHUNK_WHOLE);
-		chunk->owner = NULL;
 		unclean += is_unclean(chunk);
 		pinned += chunk->pinned;
 		for (int s = 0; s < PAGE_STATES; s++)
@@ -121,12 +120,13 @@ struct chunk *range_cut(struct pool *pool, struct chunk *first, size_t at, size_
 	size_t run = first->run, rest = run - at - count;
 	struct chunk *taken = next_chunk(first, at);
 	remove_range(pool, first);
-	size_t unclean = first->run_unclean - note_chunks(pool, taken, count, false);
+	size_t found = note_chunks(pool, taken, count, false), unclean = first->run_unclean - found;
 	size_t below = at == 0 ? 0 : rest == 0 ? unclean : count_unclean(first, at);
 	if (at > 0)
 		insert_range(pool, first, at, below);
 	if (rest > 0)
 		insert_range(pool, next_chunk(taken, count), rest, unclean - below);
+	taken->run_unclean = (uint32_t)found;
 	return taken;
 }
 
