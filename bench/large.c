@@ -1,6 +1,7 @@
 /* large.c - big blocks. mode=touch: malloc, write once per page, free, of `mib` MiB. mode=realloc: doubling
  * from 4 KiB to `mib` MiB, every new page written, the old contents looked at after each move.
- * mode=calloc: 64 KiB to 4 MiB, every page looked at for zero and written. Figure: microseconds per block. */
+ * mode=calloc: 64 KiB to 4 MiB, every page looked at for zero and written. mode=zero: calloc of `mib` MiB, of which the
+ * first `pages` pages are (unless that is given: all). Figure: microseconds per block. */
 #include "bench.h"
 
 static void large_touch(size_t size, long count) {
@@ -27,30 +28,36 @@ static void large_realloc_once(size_t limit) {
 	free(p);
 }
 
+/* Of a block of zeros, looks at and writes to one byte of each page of the first `used` bytes, and to its last byte. */
+static void large_zeroed(size_t size, size_t used) {
+	volatile unsigned char *p = calloc(1, size);
+	if (p == NULL)
+		bench_fail("calloc returned NULL");
+	unsigned seen = used == 0 ? 0 : p[used - 1];
+	for (size_t j = 0; j < used; j += 4096) {
+		seen |= p[j];
+		p[j] = 1;
+	}
+	if (seen != 0) {
+		fprintf(stderr, "bench: calloc gave a block that is not zero\n");
+		abort();
+	}
+	if (used > 0)
+		p[used - 1] = 1;
+	free((void *)(uintptr_t)p);
+}
+
 static void large_calloc(long count) {
 	struct bench_random random = bench_random_make(3);
 	for (long i = 0; i < count; i++) {
 		size_t size = bench_random_log(&random, 16, 22);
-		volatile unsigned char *p = calloc(1, size);
-		if (p == NULL)
-			bench_fail("calloc returned NULL");
-		unsigned seen = p[size - 1];
-		for (size_t j = 0; j < size; j += 4096) {
-			seen |= p[j];
-			p[j] = 1;
-		}
-		if (seen != 0) {
-			fprintf(stderr, "bench: calloc gave a block that is not zero\n");
-			abort();
-		}
-		p[size - 1] = 1;
-		free((void *)(uintptr_t)p);
+		large_zeroed(size, size);
 	}
 }
 
 int main(int argc, char **argv) {
 	(void)argc;
-	bench_start(argv, "mode mib count");
+	bench_start(argv, "mode mib count pages");
 	size_t size = (size_t)bench_number(argv, "mib", 4) << 20;
 	long count = bench_number(argv, "count", 1000);
 	const char *mode = bench_word(argv, "mode");
@@ -62,8 +69,12 @@ int main(int argc, char **argv) {
 			large_realloc_once(size);
 	} else if (strcmp(mode, "calloc") == 0) {
 		large_calloc(count);
+	} else if (strcmp(mode, "zero") == 0) {
+		size_t used = (size_t)bench_number(argv, "pages", (long)(size / 4096)) * 4096;
+		for (long i = 0; i < count; i++)
+			large_zeroed(size, used < size ? used : size);
 	} else {
-		bench_fail("mode must be touch, realloc or calloc");
+		bench_fail("mode must be touch, realloc, calloc or zero");
 	}
 	double us = (double)(bench_now() - start) / 1e3 / (double)count;
 	printf("us=%.3f mib=%zu", us, size >> 20);

@@ -163,7 +163,9 @@ static void report(const char *call, const void *ptr) {
 	enum misuse what = MISUSE_INVALID;
 	if (chunk != NULL) {
 		unsigned page = (unsigned)(((uintptr_t)ptr & (CHUNK - 1)) >> PAGE_SHIFT);
-		bool unused = load_relaxed(&chunk->state) == CHUNK_POOLED || bitmap_get(chunk->free, page);
+		uint8_t state = load_relaxed(&chunk->state);
+		bool unused =
+			state == CHUNK_POOLED || (state == CHUNK_SHARED && bitmap_get(chunk->free, page));
 		what = unused ? MISUSE_DOUBLE : MISUSE_INTERIOR;
 	}
 	event_misuse(what, call, ptr);

@@ -111,6 +111,23 @@ bool os_try_purge(void) {
 	return !os.purge_lies;
 }
 
+size_t os_count_resident(const void *addr, size_t size) {
+	int saved = errno;
+	unsigned char page[1024];
+	size_t pages = 0, step = sizeof page * os.page_size;
+	for (size_t done = 0; done < size; done += step) {
+		size_t part = size - done < step ? size - done : step;
+		if (mincore((char *)(uintptr_t)addr + done, part, page) != 0) {
+			pages = 0;
+			break;
+		}
+		for (size_t i = 0; i < part / os.page_size; i++)
+			pages += page[i] & 1;
+	}
+	errno = saved;
+	return pages * os.page_size;
+}
+
 int os_purge_lazy(void *addr, size_t size) {
 	return advise(addr, size, MADV_FREE);
 }

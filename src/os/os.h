@@ -89,6 +89,9 @@ int os_dss_take(size_t size, size_t align, void **out);
 /* Is it memory of that kind, or between two such? */
 bool os_dss_owns(const void *addr);
 
+/* Bytes of the range that are resident; 0 when the system does not tell. What is not may still have contents: swapped out. */
+size_t os_count_resident(const void *addr, size_t size);
+
 /* Nanoseconds of a monotonic clock; the coarse one is cheaper and lags by some milliseconds. */
 uint64_t os_now(void);
 uint64_t os_now_coarse(void);

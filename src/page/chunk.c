@@ -3,7 +3,7 @@
 #include "page/page.h"
 
 static void init(struct chunk *chunk, struct pool *pool, uintptr_t base, size_t pages) {
-	memset(chunk, 0, offsetof(struct chunk, pool));
+	memset(&chunk->level, 0, sizeof *chunk - offsetof(struct chunk, level));
 	store_relaxed(&chunk->state, CHUNK_WHOLE);
 	store_release(&chunk->pool, pool); /* after the state: who finds its pool here finds that state */
 	list_init(&chunk->link);
@@ -28,7 +28,7 @@ void chunk_set_clean(struct chunk *chunk) {
 	memset(chunk->unclean, 0, sizeof chunk->unclean);
 	memset(chunk->count, 0, sizeof chunk->count);
 	memset(chunk->stale, 0, sizeof chunk->stale);
-	chunk->has_stale = false;
+	chunk->has_stale = chunk->has_muzzy = false;
 }
 
 void chunk_set_stale(struct chunk *chunk) {
@@ -39,11 +39,14 @@ void chunk_set_stale(struct chunk *chunk) {
 
 static void mark_used(struct chunk *chunk, unsigned first, unsigned count) {
 	bitmap_clear_range(chunk->free, first, count);
+	for (int s = 0; s < PAGE_STATES; s++) {
+		if (chunk->count[s] == 0)
+			continue;
+		bool all = chunk->count[s] == chunk->nfree;
+		unsigned taken = all ? count : bitmap_count_range(chunk->unclean[s], first, count);
+		chunk->count[s] = (uint16_t)(chunk->count[s] - taken);
+	}
 	chunk->nfree = (uint16_t)(chunk->nfree - count);
-	for (int s = 0; s < PAGE_STATES; s++)
-		if (chunk->count[s] != 0)
-			chunk->count[s] = (uint16_t)(chunk->count[s] -
-			                             bitmap_count_range(chunk->unclean[s], first, count));
 }
 
 /* A run among the free pages that were written before: taking them costs no page fault. None also when that goes for
@@ -76,7 +79,8 @@ bool chunk_take(struct chunk *chunk, unsigned count, unsigned align, unsigned *f
 }
 
 bool chunk_take_at(struct chunk *chunk, unsigned first, unsigned count) {
-	if (first + count > CHUNK_PAGES || bitmap_next_clear(chunk->free, CHUNK_PAGES, first) < first + count)
+	unsigned end = first + count;
+	if (end > CHUNK_PAGES || bitmap_next_clear(chunk->free, end, first) < end)
 		return false;
 	mark_used(chunk, first, count);
 	if (chunk->longest > chunk->nfree)
@@ -85,12 +89,21 @@ bool chunk_take_at(struct chunk *chunk, unsigned first, unsigned count) {
 }
 
 bool chunk_is_clean(const struct chunk *chunk, unsigned first, unsigned count) {
-	return bitmap_next_set(chunk->unclean[PAGE_DIRTY], CHUNK_PAGES, first) >= first + count &&
-	       bitmap_next_set(chunk->unclean[PAGE_MUZZY], CHUNK_PAGES, first) >= first + count &&
-	       (!chunk->has_stale || bitmap_next_set(chunk->stale, CHUNK_PAGES, first) >= first + count);
+	unsigned end = first + count;
+	return bitmap_next_set(chunk->unclean[PAGE_DIRTY], end, first) >= end &&
+	       (!chunk->has_muzzy || bitmap_next_set(chunk->unclean[PAGE_MUZZY], end, first) >= end) &&
+	       (!chunk->has_stale || bitmap_next_set(chunk->stale, end, first) >= end);
 }
 
-/* Keeps the third of the bitmaps of free pages; only chunks of private pools come here. */
+/* Keep the bitmaps that most chunks have no bit in: with muzzy pages, and with those of private pools. */
+static void note_muzzy(struct chunk *chunk, unsigned first, unsigned count, bool muzzy) {
+	if (muzzy)
+		bitmap_set_range(chunk->unclean[PAGE_MUZZY], first, count);
+	else
+		bitmap_clear_range(chunk->unclean[PAGE_MUZZY], first, count);
+	chunk->has_muzzy = true;
+}
+
 static void note_stale(struct chunk *chunk, unsigned first, unsigned count, bool stale) {
 	if (stale)
 		bitmap_set_range(chunk->stale, first, count);
@@ -113,17 +126,25 @@ void chunk_give(struct chunk *chunk, unsigned first, unsigned count, enum page_s
 		state = PAGE_STALE;
 	if (unlikely(chunk->has_stale || state == PAGE_STALE))
 		note_stale(chunk, first, count, state == PAGE_STALE);
-	for (int s = 0; s < PAGE_STATES; s++) {
-		if (s == (int)state)
-			bitmap_set_range(chunk->unclean[s], first, count);
-		else
-			bitmap_clear_range(chunk->unclean[s], first, count);
-	}
+	if (state == PAGE_DIRTY)
+		bitmap_set_range(chunk->unclean[PAGE_DIRTY], first, count);
+	else
+		bitmap_clear_range(chunk->unclean[PAGE_DIRTY], first, count);
+	if (unlikely(chunk->has_muzzy || state == PAGE_MUZZY))
+		note_muzzy(chunk, first, count, state == PAGE_MUZZY);
 	note_freed(chunk, count, state);
 	unsigned start = bitmap_run_start(chunk->free, first);
 	unsigned end = bitmap_next_clear(chunk->free, CHUNK_PAGES, first + count);
 	if (end - start > chunk->longest)
 		chunk->longest = (uint16_t)(end - start);
+}
+
+void chunk_give_whole(struct chunk *chunk, enum page_state state) {
+	expect(chunk->nfree == CHUNK_PAGES);
+	if (state < PAGE_STATES && chunk->count[state] == CHUNK_PAGES)
+		return;
+	mark_used(chunk, 0, CHUNK_PAGES);
+	chunk_give(chunk, 0, CHUNK_PAGES, state);
 }
 
 /* How many pages in `state` the OS page [first, first + unit) holds; 0 when part of it is in use. */
@@ -192,6 +213,7 @@ void chunk_audit(const struct chunk *chunk) {
 		must((dirty & muzzy) == 0, chunk);
 		must((chunk->free[i] & (dirty | muzzy) & chunk->stale[i]) == 0, chunk);
 		must(chunk->has_stale || chunk->stale[i] == 0, chunk);
+		must(chunk->has_muzzy || muzzy == 0, chunk);
 		for (int s = 0; s < PAGE_STATES; s++)
 			count[s] += bit_count(chunk->free[i] & chunk->unclean[s][i]);
 	}

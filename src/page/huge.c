@@ -8,28 +8,25 @@ static struct chunk *chunk_at(uintptr_t base, size_t index) {
 	return map_chunk(base + index * CHUNK);
 }
 
-/* Whole chunks from the pool become part of a huge block. Returns whether all of it is clean. */
-static bool fill_whole(struct pages *pages, uintptr_t base, size_t count) REQUIRES(pages->lock) {
-	bool clean = true;
-	pages->owned += count * CHUNK_PAGES;
-	for (size_t i = 0; i < count; i++) {
-		struct chunk *chunk = chunk_at(base, i);
-		clean &= chunk_is_clean(chunk, 0, CHUNK_PAGES);
-		(void)chunk_take_at(chunk, 0, CHUNK_PAGES);
-		chunk->owner = pages;
-	}
-	return clean;
+/* Is every page of these chunks, just taken, clean? The shared pool counted as it cut them out. */
+static bool is_clean(const struct pool *pool, const struct chunk *first, size_t count) {
+	if (!pool->is_private)
+		return first->run_unclean == 0;
+	for (size_t i = 0; i < count; i++)
+		if (!chunk_whole_is_clean(chunk_at(first->base, i)))
+			return false;
+	return true;
 }
 
 /* Empties whole chunks of a huge block; they are ready for the pool then. */
 static void empty_whole(uintptr_t base, size_t count, enum page_state state) {
 	for (size_t i = 0; i < count; i++)
-		chunk_give(chunk_at(base, i), 0, CHUNK_PAGES, state);
+		chunk_give_whole(chunk_at(base, i), state);
 }
 
 /* The last chunk of a block is shared, with the block's last `tail` pages in front. */
 static bool share_tail(struct pages *pages, struct chunk *chunk, unsigned tail) REQUIRES(pages->lock) {
-	bool clean = chunk_is_clean(chunk, 0, tail);
+	bool clean = chunk_whole_is_clean(chunk) || chunk_is_clean(chunk, 0, tail);
 	(void)chunk_take_at(chunk, 0, tail);
 	pages_adopt(pages, chunk);
 	return clean;
@@ -54,7 +51,6 @@ static struct span *take_odd(struct pages *pages, struct pool *pool, enum span_k
 			pages_adopt(pages, chunk);
 		} else {
 			pages->owned += chunk->pages;
-			chunk->owner = pages;
 		}
 	}
 	lock_drop(&pages->lock);
@@ -85,10 +81,11 @@ struct span *huge_take(struct pages *pages, enum span_kind kind, size_t count, s
 		span->chunk = first;
 		span->base = first->base;
 		span->pages = count;
-		span->zeroed = fill_whole(pages, first->base, whole);
+		span->zeroed = is_clean(pool, first, whole);
 		if (tail != 0)
 			span->zeroed &= share_tail(pages, chunk_at(first->base, whole), tail);
 		pages->active += count;
+		pages->owned += whole * CHUNK_PAGES;
 	}
 	lock_drop(&pages->lock);
 	if (span == NULL)
@@ -179,7 +176,8 @@ static bool shrink(struct pages *pages, struct span *span, size_t count) {
 			last = pages_give_run(pages, chunk_at(base, whole), 0, tail, PAGE_DIRTY);
 		if (new_tail != 0) {
 			struct chunk *chunk = chunk_at(base, keep);
-			chunk_give(chunk, new_tail, CHUNK_PAGES - new_tail, PAGE_DIRTY);
+			chunk_give_whole(chunk, PAGE_DIRTY);
+			(void)chunk_take_at(chunk, 0, new_tail);
 			pages_adopt(pages, chunk);
 		}
 		pages->owned -= (whole - keep) * CHUNK_PAGES;
@@ -209,6 +207,7 @@ static bool fill_tail(struct pages *pages, struct span *span, unsigned tail, uns
 	pages->active += count;
 	if (tail + count == CHUNK_PAGES) {
 		pages_unlist(pages, chunk);
+		chunk_give(chunk, 0, CHUNK_PAGES, PAGE_DIRTY); /* no arena's any more, see chunk.h */
 		store_relaxed(&chunk->state, CHUNK_WHOLE);
 	}
 	return true;
@@ -239,7 +238,7 @@ static bool grow(struct pages *pages, struct span *span, size_t count) {
 	bool done = in_last == 0 || fill_tail(pages, span, tail, (unsigned)in_last);
 	if (done && chunks > 0) {
 		size_t whole = beyond / CHUNK_PAGES;
-		(void)fill_whole(pages, end, whole);
+		pages->owned += whole * CHUNK_PAGES;
 		if (beyond % CHUNK_PAGES != 0)
 			(void)share_tail(pages, chunk_at(end, whole), (unsigned)(beyond % CHUNK_PAGES));
 		span->pages += beyond;

@@ -27,31 +27,42 @@ static unsigned level_for(unsigned level, unsigned used) {
 	return level;
 }
 
+static void leave_bucket(struct pages *pages, struct chunk *chunk) REQUIRES(pages->lock) {
+	if (!chunk->listed)
+		return;
+	struct list *bucket = &pages->bucket[chunk->level][chunk->bucket];
+	expect(chunk->bucket < PAGES_BUCKETS);
+	list_remove(&chunk->link);
+	if (list_empty(bucket))
+		pages->filled[chunk->level] &= ~(1u << chunk->bucket);
+	chunk->listed = false;
+}
+
 void pages_unlist(struct pages *pages, struct chunk *chunk) {
-	if (chunk->listed) {
-		struct list *bucket = &pages->bucket[chunk->level][chunk->bucket];
-		expect(chunk->bucket < PAGES_BUCKETS);
-		list_remove(&chunk->link);
-		if (list_empty(bucket))
-			pages->filled[chunk->level] &= ~(1u << chunk->bucket);
-		chunk->listed = false;
-	}
+	leave_bucket(pages, chunk);
 	list_remove(&chunk->unclean_link);
+}
+
+static void list_unclean(struct pages *pages, struct chunk *chunk, unsigned level) REQUIRES(pages->lock) {
+	bool unclean = chunk->count[PAGE_DIRTY] + chunk->count[PAGE_MUZZY] != 0,
+	     listed = !list_empty(&chunk->unclean_link);
+	if (unclean == listed && (!listed || chunk->level == level))
+		return;
+	list_remove(&chunk->unclean_link);
+	if (unclean && chunk->pass == pages->pass) /* visited chunks stay behind the others: see purge.c */
+		list_append(&pages->unclean[level], &chunk->unclean_link);
+	else if (unclean)
+		list_push(&pages->unclean[level], &chunk->unclean_link);
 }
 
 void pages_list(struct pages *pages, struct chunk *chunk) {
 	unsigned level = level_for(chunk->level, CHUNK_PAGES - chunk->nfree);
 	unsigned bucket = chunk->nfree == 0 ? PAGES_BUCKETS : bucket_of(chunk->longest);
-	bool unclean = chunk->count[PAGE_DIRTY] + chunk->count[PAGE_MUZZY] != 0;
-	if (chunk->listed && chunk->level == level && chunk->bucket == bucket &&
-	    unclean == !list_empty(&chunk->unclean_link))
+	list_unclean(pages, chunk, level);
+	if (chunk->listed && chunk->level == level && chunk->bucket == bucket)
 		return;
-	pages_unlist(pages, chunk);
+	leave_bucket(pages, chunk);
 	chunk->level = (uint8_t)level;
-	if (unclean && chunk->pass == pages->pass) /* visited chunks stay behind the others: see purge.c */
-		list_append(&pages->unclean[level], &chunk->unclean_link);
-	else if (unclean)
-		list_push(&pages->unclean[level], &chunk->unclean_link);
 	if (bucket == PAGES_BUCKETS)
 		return;
 	chunk->bucket = (uint8_t)bucket;
@@ -316,22 +327,6 @@ bool page_resize(struct pages *pages, struct span *span, size_t count) {
 	bool done = growth_ask(pages, count - span->pages, &asked) && resize(pages, span, count);
 	growth_end(pages, asked);
 	return done;
-}
-
-void page_zero(struct span *span, size_t bytes, size_t purge_threshold) {
-	if (span->zeroed)
-		return;
-	char *start = (char *)span->base;
-	if (bytes >= purge_threshold && !load_relaxed(&span->chunk->pool)->is_private) {
-		uintptr_t first = round_up(span->base, os.page_size);
-		uintptr_t last = round_down(span->base + bytes, os.page_size);
-		if (first < last && os_purge((void *)first, last - first) == 0) {
-			memset(start, 0, first - span->base);
-			memset((void *)last, 0, span->base + bytes - last);
-			return;
-		}
-	}
-	memset(start, 0, bytes);
 }
 
 void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES], uint64_t now) {

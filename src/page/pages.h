@@ -66,8 +66,9 @@ bool page_resize(struct pages *pages, struct span *span, size_t count);
  * good for page_give only afterwards. `bytes` is how much of it matters. False: nothing was done. */
 bool page_move(struct span *to, struct span *from, size_t bytes);
 
-/* Makes the block read as zero: clears it, or gives its pages back when that is cheaper. */
-void page_zero(struct span *span, size_t bytes, size_t purge_threshold);
+/* Makes the first `bytes` of the block read as zero: clears them, or, from drop_threshold bytes on, gives pages back where
+ * that is cheaper. Takes no lock. */
+void page_zero(struct span *span, size_t bytes, size_t drop_threshold);
 
 /* Purges what the curve does not allow to stay at `now`; with `all`, everything. The pool has its own pool_decay. */
 void page_decay(struct pages *pages, uint64_t now, bool all);

@@ -54,19 +54,24 @@ static void remove_range(struct pool *pool, struct chunk *first) REQUIRES(pool->
 		set->filled &= ~((uint64_t)1 << first->bucket);
 }
 
-static void note_chunks(struct pool *pool, struct chunk *first, size_t count, bool enter)
+/* Chunks become pooled, or taken. Returns how many of them are unclean. */
+static size_t note_chunks(struct pool *pool, struct chunk *first, size_t count, bool enter)
 	REQUIRES(pool->lock) {
+	size_t unclean = 0, pinned = 0, pages[PAGE_STATES] = {0};
 	for (size_t i = 0; i < count; i++) {
 		struct chunk *chunk = next_chunk(first, i);
 		store_relaxed(&chunk->state, enter ? CHUNK_POOLED : CHUNK_WHOLE);
-		chunk->owner = NULL;
-		if (unlikely(chunk->pinned))
-			pool->pinned += enter ? CHUNK_PAGES : (size_t)0 - CHUNK_PAGES;
+		unclean += is_unclean(chunk);
+		pinned += chunk->pinned;
 		for (int s = 0; s < PAGE_STATES; s++)
-			pool->pages[s] =
-				enter ? pool->pages[s] + chunk->count[s] : pool->pages[s] - chunk->count[s];
+			pages[s] += chunk->count[s];
 	}
-	pool->chunks = enter ? pool->chunks + count : pool->chunks - count;
+	size_t sign = enter ? 1 : SIZE_MAX;
+	pool->chunks += sign * count;
+	pool->pinned += sign * pinned * CHUNK_PAGES;
+	for (int s = 0; s < PAGE_STATES; s++)
+		pool->pages[s] += sign * pages[s];
+	return unclean;
 }
 
 /* Of a chunk of another pool nothing but its pool and its state is looked at: its record may go any time. */
@@ -88,15 +93,13 @@ struct chunk *range_ending_at(const struct pool *pool, uintptr_t end) {
 }
 
 void range_enter(struct pool *pool, struct chunk *first, size_t count) {
-	note_chunks(pool, first, count, true);
-	insert_range(pool, first, count, count_unclean(first, count));
+	insert_range(pool, first, count, note_chunks(pool, first, count, true));
 }
 
 static void enter_chunks(struct pool *pool, struct chunk *first, size_t count) REQUIRES(pool->lock) {
 	struct chunk *before = range_chunk(pool, first->base - CHUNK),
 		     *after = range_chunk(pool, first->base + count * CHUNK);
-	note_chunks(pool, first, count, true);
-	size_t run = count, unclean = count_unclean(first, count);
+	size_t run = count, unclean = note_chunks(pool, first, count, true);
 	if (after != NULL) {
 		remove_range(pool, after);
 		run += after->run;
@@ -117,13 +120,13 @@ struct chunk *range_cut(struct pool *pool, struct chunk *first, size_t at, size_
 	size_t run = first->run, rest = run - at - count;
 	struct chunk *taken = next_chunk(first, at);
 	remove_range(pool, first);
-	size_t unclean = first->run_unclean - count_unclean(taken, count);
-	note_chunks(pool, taken, count, false);
+	size_t found = note_chunks(pool, taken, count, false), unclean = first->run_unclean - found;
 	size_t below = at == 0 ? 0 : rest == 0 ? unclean : count_unclean(first, at);
 	if (at > 0)
 		insert_range(pool, first, at, below);
 	if (rest > 0)
 		insert_range(pool, next_chunk(taken, count), rest, unclean - below);
+	taken->run_unclean = (uint32_t)found;
 	return taken;
 }
 

@@ -81,7 +81,8 @@ struct pool_source {
 struct pool *pool_make(const struct pool_source *source);
 
 /* Takes `count` adjacent chunks, the first at a multiple of `align` bytes (a power of two, at least CHUNK). Returns the
- * record of the first; those of the others by map_chunk. All are CHUNK_WHOLE, without owner. NULL: no memory. */
+ * record of the first; those of the others by map_chunk. All are CHUNK_WHOLE; `run_unclean` of the first tells, in the shared
+ * pool, how many are not clean. NULL: no memory. */
 struct chunk *pool_take(struct pool *pool, size_t count, size_t align);
 /* The same of chunks that are pooled already; the pool does not grow. */
 struct chunk *pool_take_free(struct pool *pool, size_t count, size_t align);

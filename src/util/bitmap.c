@@ -1,35 +1,49 @@
 /* bitmap.c - word-at-a-time bitmap walks. */
 #include "util/util.h"
 
-/* The bits of word `word` that lie in [from, to) of the map, given that from is not above the word and to
- * is not below it. No bits when from == to. */
-static uint64_t mask_in_word(unsigned word, unsigned from, unsigned to) {
-	unsigned base = word * 64;
-	uint64_t mask = ~(uint64_t)0;
-	if (from > base)
-		mask <<= from - base;
-	if (to - base < 64)
-		mask &= ~(~(uint64_t)0 << (to - base));
-	return mask;
+/* A range of bits that is not empty, as its first and its last word and what it takes of them. */
+struct part {
+	unsigned first, last;
+	uint64_t head, tail;
+};
+
+static inline struct part part_of(unsigned from, unsigned count) {
+	unsigned end = from + count - 1;
+	struct part part = {from / 64, end / 64, ~(uint64_t)0 << (from % 64),
+	                    ~(uint64_t)0 >> (63 - end % 64)};
+	if (part.first == part.last)
+		part.head = part.tail &= part.head;
+	return part;
 }
 
 void bitmap_set_range(uint64_t *map, unsigned from, unsigned count) {
-	unsigned to = from + count;
-	for (unsigned word = from / 64; word * 64 < to; word++)
-		map[word] |= mask_in_word(word, from, to);
+	if (count == 0)
+		return;
+	struct part part = part_of(from, count);
+	map[part.first] |= part.head;
+	for (unsigned word = part.first + 1; word < part.last; word++)
+		map[word] = ~(uint64_t)0;
+	map[part.last] |= part.tail;
 }
 
 void bitmap_clear_range(uint64_t *map, unsigned from, unsigned count) {
-	unsigned to = from + count;
-	for (unsigned word = from / 64; word * 64 < to; word++)
-		map[word] &= ~mask_in_word(word, from, to);
+	if (count == 0)
+		return;
+	struct part part = part_of(from, count);
+	map[part.first] &= ~part.head;
+	for (unsigned word = part.first + 1; word < part.last; word++)
+		map[word] = 0;
+	map[part.last] &= ~part.tail;
 }
 
 unsigned bitmap_count_range(const uint64_t *map, unsigned from, unsigned count) {
-	unsigned sum = 0, to = from + count;
-	for (unsigned word = from / 64; word * 64 < to; word++)
-		sum += bit_count(map[word] & mask_in_word(word, from, to));
-	return sum;
+	if (count == 0)
+		return 0;
+	struct part part = part_of(from, count);
+	unsigned sum = bit_count(map[part.first] & part.head);
+	for (unsigned word = part.first + 1; word < part.last; word++)
+		sum += bit_count(map[word]);
+	return part.first == part.last ? sum : sum + bit_count(map[part.last] & part.tail);
 }
 
 /* First bit >= from that is set once the words are flipped: flip 0 finds set bits, all ones finds clear
@@ -58,7 +72,7 @@ unsigned bitmap_next_clear(const uint64_t *map, unsigned bits, unsigned from) {
 unsigned bitmap_run_start(const uint64_t *map, unsigned from) {
 	while (from > 0) {
 		unsigned word = (from - 1) / 64;
-		uint64_t clear = ~map[word] & mask_in_word(word, 0, from);
+		uint64_t clear = ~map[word] & (~(uint64_t)0 >> (63 - (from - 1) % 64));
 		if (clear != 0)
 			return word * 64 + bit_highest(clear) + 1;
 		from = word * 64;

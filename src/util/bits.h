@@ -47,8 +47,12 @@ static inline unsigned bit_lowest(uint64_t value) {
 static inline unsigned bit_highest(uint64_t value) {
 	return 63u - (unsigned)__builtin_clzll(value);
 }
+/* Number of set bits. The compiler's own is a call where it may not assume an instruction for it. */
 static inline unsigned bit_count(uint64_t value) {
-	return (unsigned)__builtin_popcountll(value);
+	value -= (value >> 1) & UINT64_C(0x5555555555555555);
+	value = (value & UINT64_C(0x3333333333333333)) + ((value >> 2) & UINT64_C(0x3333333333333333));
+	value = (value + (value >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return (unsigned)((value * UINT64_C(0x0101010101010101)) >> 56);
 }
 
 /* Smallest n with 2^n >= value; value must be at least 1. */
