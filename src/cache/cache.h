@@ -32,6 +32,11 @@ void cache_start_most(unsigned class, unsigned most);
 /* How many threads have a cache now: sets each one's share of the budget, and whether blocks travel between threads. */
 void cache_note_threads(unsigned count);
 
+/* Whether threads come to the full lane after CACHE_UNIT allocations of a class, or after CACHE_GRANT only. What was
+ * granted before is cut when the owner calls cache_keep_pace. */
+void cache_set_pace(bool often);
+void cache_keep_pace(struct cache *cache);
+
 /* Makes an empty cache, all bins closed, out of a record of sizeof(struct cache) bytes. `shares`: blocks may come from
  * and go to other threads. */
 void cache_init(struct cache *cache, struct arena *arena, bool shares);

@@ -1,4 +1,4 @@
-/* names_config.c - what stands behind config.*, opt.malloc_conf.* and the names of the helper thread. */
+/* names_config.c - what stands behind config.*, opt.malloc_conf.*, ashlar.trim and the names of the helper thread. */
 #include "ctl/names.h"
 #include "guard/guard.h"
 #include "os/os.h"
@@ -44,6 +44,18 @@ READER(conf_environment) {
 READER(conf_harder) {
 	UNUSED(index);
 	return read_source(SOURCE_HARDER, value);
+}
+
+/* -- giving back ----------------------------------------------------------------------------------------------- */
+
+CALLER(trim) {
+	UNUSED(index);
+	if (call->new != NULL || call->new_size != 0)
+		return EPERM;
+	if (ctl_reads(call) && *call->old_size != sizeof(size_t))
+		return EINVAL;
+	size_t given = thread_trim();
+	return ctl_give(call, &given, sizeof given);
 }
 
 /* -- the helper thread ----------------------------------------------------------------------------------------- */

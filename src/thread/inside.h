@@ -28,11 +28,13 @@ struct cache *word_cache(void);
 
 /* Asks all threads to attend when they next come to the full lane. Takes THREADS. */
 void thread_call_all(void);
+/* In a thread that attends: returns the cache's blocks if thread_trim was called since the last time. */
+void thread_flush_if_asked(struct cache *cache);
 
 void watch_start(void);
 /* True where threads are watched from birth. */
 bool watch_all(void);
-/* What the full lane does beyond serving the call, in threads asked to attend: follows the CPU, calls back. */
+/* What the full lane does beyond serving the call, in threads asked to attend: flushes, follows the CPU, calls back. */
 void watch_attend(struct cache *cache);
 /* Gives back a front. */
 void watch_end(struct cache *front);
