@@ -16,16 +16,8 @@ void *full_fail(int error, const char *what) {
 	return NULL;
 }
 
-/* The thread's cache, or NULL; counts the visit. */
-static struct cache *enter(void) {
-	struct cache *cache = thread_enter();
-	if (cache != NULL)
-		cache->visits++;
-	return cache;
-}
-
 struct source full_source(void) {
-	struct cache *self = enter();
+	struct cache *self = thread_enter();
 	return (struct source){self, self, self != NULL ? self->arena : arena_at(0), false};
 }
 

@@ -159,11 +159,25 @@ size_t arena_read_large_bytes(struct arena *arena) {
 	return bytes;
 }
 
+static bool ever(const struct decay *decay) {
+	return load_relaxed(&decay->ms) != DECAY_NEVER;
+}
+
 size_t arena_count_unused(void) {
-	size_t sum = pool_read_stats(arena_pool()).dirty / PAGE;
+	size_t sum = ever(&arena_pool()->decay) ? pool_read_stats(arena_pool()).dirty / PAGE : 0;
 	EACH_ARENA (arena, i) {
 		struct page_stats pages = page_read_stats(&arena->pages);
-		sum += pages.dirty + pages.muzzy;
+		sum += ever(&arena->pages.decay[PAGE_DIRTY]) ? pages.dirty : 0;
+		sum += ever(&arena->pages.decay[PAGE_MUZZY]) ? pages.muzzy : 0;
+	}
+	return sum;
+}
+
+uint64_t arena_count_given(void) {
+	uint64_t sum = pool_read_stats(arena_pool()).purged;
+	EACH_ARENA (arena, i) {
+		struct page_stats pages = page_read_stats(&arena->pages);
+		sum += pages.purged[PAGE_DIRTY] - pages.muzzy;
 	}
 	return sum;
 }

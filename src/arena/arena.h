@@ -193,8 +193,10 @@ struct bin *arena_bin(struct arena *arena, unsigned class, unsigned shard);
 
 /* -- figures --------------------------------------------------------------------------------------------------- */
 
-/* Dirty and muzzy pages of all arenas and of the pools. */
+/* Dirty and muzzy pages of all arenas and of the pools that are to be given back some time. */
 size_t arena_count_unused(void);
+/* Pages the system has got back so far, those not counted that it may take but has not been made to. */
+uint64_t arena_count_given(void);
 
 struct arena_stats {
 	size_t arenas, threads;

@@ -15,7 +15,7 @@
  *   A closed bin is all zero: empty, full and spent at once. Bin 0 is always closed, so that "class unknown"
  *   needs no test. A thread without a cache looks at one that is all closed.
  *
- *   requests served = grants * CACHE_GRANT - left          (grants: in the depth record, off the fast lane)
+ *   requests served = grants * CACHE_UNIT - left           (grants: in the depth record, off the fast lane)
  *
  * What a thread allocated and freed is never counted on the fast lane either; it follows from what is:
  *
@@ -46,7 +46,7 @@ enum cache_event { CACHE_NOTHING, CACHE_MISS, CACHE_OVERFLOW };
 
 struct cache_depth {
 	void **top;           /* NULL: closed, no storage yet */
-	uint32_t grants;      /* allocations granted so far, in CACHE_GRANT */
+	uint32_t grants;      /* allocations granted and not yet reported, in CACHE_UNIT */
 	uint32_t requests;    /* served, at the last collection (low bits) */
 	uint16_t depth;       /* blocks the bin may hold */
 	uint16_t batch;       /* blocks of the next refill */
@@ -58,8 +58,15 @@ struct cache_depth {
 	unsigned foreign : 2; /* blocks sent home before the bin was opened */
 };
 
-/* Allocations between two visits to the full lane, at most. */
+/* Allocations of a class between two visits to the full lane, at most; and where threads are to come often (see
+ * cache_set_pace), so that one that allocates but a hundred times a second looks at the clock every second or so. */
 #define CACHE_GRANT 16384
+#define CACHE_UNIT  128
+
+/* A look at the clock is due after about so many calls. A visit to the full lane stands for some calls on the fast lane, a
+ * full bin for a part of the blocks it held, a grant that was used up for all. */
+#define CACHE_PATIENCE 128
+#define CACHE_VISIT    8
 
 /* One thread's cache. [owner thread] unless it says otherwise. */
 struct cache {
@@ -74,12 +81,14 @@ struct cache {
 	size_t capacity;      /* bytes of blocks all depths allow */
 	uint64_t allocated, freed; /* bytes past the bins; of a front: all, up to this moment */
 	uint64_t net;              /* bytes into the bins from below, less those out of them */
-	uint32_t visits;           /* to the full lane, counted there */
+	uint32_t visits;           /* to the full lane with a bin empty or full */
+	uint32_t trims;            /* of them it has heeded: see thread_trim */
+	int32_t patience;          /* calls until the thread looks at the clock: none left at 0 or below */
+	bool lavish;               /* some bin was granted more than CACHE_UNIT */
 	uint8_t next_class;        /* to collect */
 	uint8_t limit;             /* largest class cached now: max_class, or CLASS_NONE */
 	uint8_t max_class;         /* largest class it is to cache while it is enabled */
 	_Atomic(bool) attend;      /* the full lane has more to do than to serve the call   [atomic] */
-	_Atomic(bool) flush;       /* that is, to return all blocks                         [atomic] */
 	_Atomic(uint8_t) busy; /* stacks and arenas may disagree: a forked child leaves them alone [atomic] */
 };
 _Static_assert(sizeof(struct cache) <= 2048, "half a page for an idle thread");

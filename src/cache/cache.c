@@ -17,15 +17,17 @@
 #define CLASS_DEPTH   4095       /* ...and this, but where the program asks for more... */
 #define SLOTS_MAX     8191u      /* ...which storage must have room for */
 #define SHARE_MIN     (32 * KIB)
-#define SHARE_SHORT   4  /* the part of the budget there is while memory is short */
-#define SHARE_PARTS   16 /* blocks larger than this part of the share are not cached */
-#define COLLECT_EVERY 64 /* visits, a power of two */
+#define SHARE_SHORT   4                /* the part of the budget there is while memory is short */
+#define SHARE_PARTS   16               /* blocks larger than this part of the share are not cached */
+#define COLLECT_EVERY 64               /* visits, a power of two */
+#define GRANTS_MOST   (UINT32_MAX / 2) /* then requests are reported to the arena */
 
 static struct cache_settings settings;   /* [const after start] */
 static uint16_t first_most[CLASS_COUNT]; /* of new caches               [const after start] */
 static uint32_t collect_mask;            /* of visits                   [const after start] */
 static _Atomic(bool) memory_short;       /* [atomic] */
 static _Atomic(size_t) share;            /* bytes one thread may hold                          [atomic] */
+static _Atomic(uint32_t) pace = CACHE_GRANT / CACHE_UNIT; /* units of a grant                  [atomic] */
 
 /* Blocks of the class that fit into `bytes`: at least one, at most `most`. */
 static unsigned fit(unsigned class, size_t bytes, unsigned most) {
@@ -208,7 +210,7 @@ static void flush_oldest(struct cache *cache, unsigned class, unsigned count, bo
 /* Blocks the bin held all the time since the last look without needing them. */
 static unsigned idle_blocks(struct cache *cache, unsigned class) {
 	struct cache_depth *record = &cache->depth[class];
-	uint32_t requests = record->grants * CACHE_GRANT - (uint32_t)cache->bin[class].left;
+	uint32_t requests = record->grants * CACHE_UNIT - (uint32_t)cache->bin[class].left;
 	uint32_t served = requests - record->requests;
 	unsigned idle = record->held > served ? record->held - served : 0, now = held(cache, class);
 	record->requests = requests;
@@ -236,8 +238,9 @@ static void collect(struct cache *cache) {
 	audit(cache_audit(cache));
 }
 
+/* Counts a visit that means more than a grant used up. */
 static void collect_at_times(struct cache *cache) {
-	if ((cache->visits & collect_mask) == 0)
+	if ((++cache->visits & collect_mask) == 0)
 		collect(cache);
 }
 
@@ -263,6 +266,7 @@ static bool make_room(struct cache *cache, unsigned class) {
 	earn_depth(cache, class, in_turn, least);
 	if (count < record->depth)
 		return true;
+	cache->patience -= (int32_t)count / 4;
 	if (count > 0)
 		flush_oldest(cache, class, bounded(class, count, in_turn ? (count + 1) / 2 : count), true);
 	if (!in_turn && !record->shrunk && record->depth > least) {
@@ -270,6 +274,23 @@ static bool make_room(struct cache *cache, unsigned class) {
 		shrink(cache, class, steady ? (unsigned)size_max(record->depth / 2u, least) : least);
 	}
 	return held(cache, class) < record->depth;
+}
+
+RACY uint64_t cache_served(const struct cache *cache, unsigned class) {
+	int32_t left = cache->bin[class].left;
+	return (uint64_t)cache->depth[class].grants * CACHE_UNIT - (uint64_t)(left > 0 ? left : 0);
+}
+
+/* Reports the requests served so far, and forgets them but for their bytes. */
+static void settle(struct cache *cache, unsigned class) {
+	uint64_t served = cache_served(cache, class);
+	if (served > 0)
+		arena_count_requests(cache->arena, class, served);
+	cache->allocated += served * class_info[class].bytes;
+	cache->freed += served * class_info[class].bytes;
+	cache->depth[class].grants = 0;
+	cache->depth[class].requests = 0;
+	cache->bin[class].left = 0;
 }
 
 /* -- the full lane --------------------------------------------------------------------------------------------- */
@@ -305,6 +326,36 @@ static void give_uncached(struct cache *cache, unsigned class, void *block) {
 	cache_count(cache, 0, class_info[class].bytes);
 }
 
+/* Requests up to the next visit for this reason. */
+static void grant(struct cache *cache, unsigned class) {
+	uint32_t units = load_relaxed(&pace);
+	if (unlikely(cache->depth[class].grants >= GRANTS_MOST))
+		settle(cache, class);
+	cache->depth[class].grants += units;
+	cache->bin[class].left = (int32_t)(units * CACHE_UNIT);
+	cache->lavish |= units > 1;
+	cache->patience = 0;
+}
+
+void cache_set_pace(bool often) {
+	uint32_t units = often ? 1 : CACHE_GRANT / CACHE_UNIT;
+	if (unlikely(load_relaxed(&pace) != units))
+		store_relaxed(&pace, units);
+}
+
+void cache_keep_pace(struct cache *cache) {
+	if (likely(!cache->lavish) || load_relaxed(&pace) > 1)
+		return;
+	cache->lavish = false;
+	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
+		int32_t left = cache->bin[class].left, units = left / CACHE_UNIT;
+		if (left < CACHE_UNIT)
+			continue;
+		cache->bin[class].left = left - units * CACHE_UNIT;
+		cache->depth[class].grants -= (uint32_t)units;
+	}
+}
+
 static void set_busy(struct cache *cache, bool busy) {
 	store_relaxed(&cache->busy, busy);
 	compiler_barrier();
@@ -317,14 +368,13 @@ void *cache_take(struct cache *cache, unsigned class, struct arena *arena) {
 	if (class > cache->limit)
 		return take_uncached(cache, class, arena);
 	set_busy(cache, true);
-	collect_at_times(cache);
+	if (bin->head == record->top)
+		collect_at_times(cache);
 	if (record->top == NULL && !open_bin(cache, class)) {
 		block = take_uncached(cache, class, arena);
 	} else if (bin->head != record->top || refill(cache, class, arena)) {
-		if (bin->left <= 0) { /* below: by requests the fast lane counted and did not serve */
-			record->grants++;
-			bin->left = CACHE_GRANT;
-		}
+		if (bin->left <= 0) /* below: by requests the fast lane counted and did not serve */
+			grant(cache, class);
 		bin->left--;
 		block = *bin->head++;
 		if (unlikely(cache->front != NULL))
@@ -388,23 +438,6 @@ bool cache_holds_of(const struct cache *cache, const struct arena *arena) {
 				return true;
 	}
 	return false;
-}
-
-RACY uint64_t cache_served(const struct cache *cache, unsigned class) {
-	int32_t left = cache->bin[class].left;
-	return (uint64_t)cache->depth[class].grants * CACHE_GRANT - (uint64_t)(left > 0 ? left : 0);
-}
-
-/* Reports the requests served so far, and forgets them but for their bytes. */
-static void settle(struct cache *cache, unsigned class) {
-	uint64_t served = cache_served(cache, class);
-	if (served > 0)
-		arena_count_requests(cache->arena, class, served);
-	cache->allocated += served * class_info[class].bytes;
-	cache->freed += served * class_info[class].bytes;
-	cache->depth[class].grants = 0;
-	cache->depth[class].requests = 0;
-	cache->bin[class].left = 0;
 }
 
 static void close_bin(struct cache *cache, unsigned class) {

@@ -34,6 +34,10 @@ void cache_note_threads(unsigned count);
 
 /* While memory is short, each has a smaller share: from the next cache_note_threads on. */
 void cache_set_short(bool is_short);
+/* Whether threads come to the full lane after CACHE_UNIT allocations of a class, or after CACHE_GRANT only. What was
+ * granted before is cut when the owner calls cache_keep_pace. */
+void cache_set_pace(bool often);
+void cache_keep_pace(struct cache *cache);
 
 /* Makes an empty cache, all bins closed, out of a record of sizeof(struct cache) bytes. `shares`: blocks may come from
  * and go to other threads. */

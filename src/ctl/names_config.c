@@ -1,5 +1,5 @@
-/* names_config.c - what stands behind config.*, opt.malloc_conf.*, the names of the helper thread, of the machine and of the
- * limits of memory. */
+/* names_config.c - what stands behind config.*, opt.malloc_conf.*, ashlar.trim, the names of the helper thread, of the
+ * machine and of the limits of memory. */
 #include "ctl/names.h"
 #include "guard/guard.h"
 #include "os/os.h"
@@ -45,6 +45,18 @@ READER(conf_environment) {
 READER(conf_harder) {
 	UNUSED(index);
 	return read_source(SOURCE_HARDER, value);
+}
+
+/* -- giving back ----------------------------------------------------------------------------------------------- */
+
+CALLER(trim) {
+	UNUSED(index);
+	if (call->new != NULL || call->new_size != 0)
+		return EPERM;
+	if (ctl_reads(call) && *call->old_size != sizeof(size_t))
+		return EINVAL;
+	size_t given = thread_trim();
+	return ctl_give(call, &given, sizeof given);
 }
 
 /* -- the helper thread ----------------------------------------------------------------------------------------- */

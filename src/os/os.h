@@ -115,13 +115,16 @@ const char *os_env(const char *name);
  * none or it does not fit. */
 bool os_read_link(const char *path, char *buffer, size_t size);
 
-/* Starts a detached thread with all signals blocked and the given name. May allocate: hold no lock.
- * Returns 0 or an errno. */
+/* Starts a detached thread with all signals blocked and the given name, on all CPUs that os_note_cpus noted, whatever
+ * the caller is tied to. May allocate: hold no lock. Returns 0 or an errno. */
 int os_thread_start(void (*body)(void *), void *argument, const char *name);
+/* Notes the CPUs that the calling thread may run on. */
+void os_note_cpus(void);
 /* True once the process has had a second thread; where the C library does not tell, always false. */
 bool os_several_threads(void);
 /* Identifies the calling thread; never 0. */
 uint32_t os_thread_id(void);
+uint32_t os_process_id(void);
 /* The CPU the calling thread runs on at this moment. / The memory node of that CPU; 0 when unknown. */
 unsigned os_cpu(void);
 unsigned os_node(void);

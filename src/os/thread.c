@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -22,6 +23,9 @@
 
 /* Enough for our own helper thread; what libc puts on the stack besides may ask for more, see start_sized. */
 #define STACK_SIZE (256 * KIB)
+
+/* Room for 8192 CPUs: the kernel refuses a mask smaller than its own. */
+#define CPU_SETS 8
 
 static uint64_t read_clock(clockid_t clock) {
 	int saved = errno;
@@ -62,6 +66,10 @@ uint32_t os_thread_id(void) {
 	return (uint32_t)syscall(SYS_gettid);
 }
 
+uint32_t os_process_id(void) {
+	return (uint32_t)getpid();
+}
+
 unsigned os_cpu(void) {
 	int saved = errno, cpu = sched_getcpu();
 	errno = saved;
@@ -78,6 +86,29 @@ unsigned os_node(void) {
 	return node;
 }
 
+/* -- starting a thread ----------------------------------------------------------------------------------------- */
+
+static cpu_set_t noted[CPU_SETS]; /* [const after start] all zero: unknown */
+
+static bool read_cpus(cpu_set_t *set) {
+	int saved = errno;
+	bool known = sched_getaffinity(0, sizeof noted, set) == 0;
+	errno = saved;
+	return known;
+}
+
+void os_note_cpus(void) {
+	if (!read_cpus(noted))
+		memset(noted, 0, sizeof noted);
+}
+
+/* A thread inherits its starter's CPUs; ours is not to compete for the one that a busy thread has to itself. */
+static void leave_cpu(void) {
+	cpu_set_t own[CPU_SETS] = {0};
+	if (read_cpus(own) && memcmp(own, noted, sizeof own) != 0)
+		(void)sched_setaffinity(0, sizeof noted, noted); /* refused where none is noted */
+}
+
 /* What a new thread needs to know. It lives on the stack of the starter, who stays until it has been
  * copied; so a start allocates nothing of ours. */
 struct start {
@@ -92,6 +123,7 @@ static void *thread_main(void *data) {
 	void (*body)(void *) = start->body;
 	void *argument = start->argument;
 	(void)prctl(PR_SET_NAME, start->name, 0, 0, 0);
+	leave_cpu();
 	store_release(&start->taken, 1);
 	/* The record may be gone by now. Its address alone matters for a wake, and waking a stranger is
 	 * harmless. */

@@ -28,6 +28,8 @@ struct cache *word_cache(void);
 
 /* Asks all threads to attend when they next come to the full lane. Takes THREADS. */
 void thread_call_all(void);
+/* In a thread that attends: returns the cache's blocks if that was asked of all threads since the last time. */
+void thread_flush_if_asked(struct cache *cache);
 
 /* Gives all caches a smaller share of their budget, and asks them to return their blocks / gives the share back. Takes
  * THREADS. */
@@ -36,7 +38,7 @@ void thread_shrink_caches(bool is_short);
 void watch_start(void);
 /* True where threads are watched from birth. */
 bool watch_all(void);
-/* What the full lane does beyond serving the call, in threads asked to attend: follows the CPU, calls back. */
+/* What the full lane does beyond serving the call, in threads asked to attend: flushes, follows the CPU, calls back. */
 void watch_attend(struct cache *cache);
 /* Gives back a front. */
 void watch_end(struct cache *front);

@@ -18,6 +18,7 @@ static struct list orphans = {&orphans,
                               &orphans}; /* [threads_lock] caches of threads that fork left behind */
 static _Atomic(bool) has_orphans;        /* [atomic; written under threads_lock] */
 static _Atomic(unsigned) count;          /* [atomic; written under threads_lock] */
+static _Atomic(uint32_t) trims;          /* [atomic] times that all threads were asked to flush */
 
 void word_start(bool fixed) {
 	word_is_fixed = fixed;
@@ -58,6 +59,7 @@ bool word_suspended(void) {
 static void enlist(struct cache *cache) {
 	lock_take(&threads_lock);
 	store_relaxed(&cache->attend, arena_per_cpu() || watch_all());
+	cache->trims = load_relaxed(&trims);
 	list_append(&threads, &cache->link);
 	cache_note_threads(add_relaxed(&count, 1) + 1);
 	lock_drop(&threads_lock);
@@ -156,20 +158,7 @@ size_t thread_cached_bytes(void) {
 void thread_call_all(void) {
 	lock_take(&threads_lock);
 	list_each (&threads, node)
-		store_relaxed(&container_of(node, struct cache, link)->attend, true);
-	lock_drop(&threads_lock);
-}
-
-void thread_shrink_caches(bool is_short) {
-	lock_take(&threads_lock);
-	cache_set_short(is_short);
-	cache_note_threads(load_relaxed(&count));
-	if (is_short)
-		list_each (&threads, node) {
-			struct cache *cache = container_of(node, struct cache, link);
-			store_relaxed(&cache->flush, true);
-			store_release(&cache->attend, true);
-		}
+		store_release(&container_of(node, struct cache, link)->attend, true);
 	lock_drop(&threads_lock);
 }
 
@@ -188,15 +177,42 @@ int thread_set_arena(struct cache *cache, struct arena *arena) {
 	return 0;
 }
 
+/* Counted first: who attends takes the request down before it looks at the count (watch_attend). */
+static void ask_to_flush(struct cache *own) {
+	uint32_t now = add_relaxed(&trims, 1) + 1;
+	thread_call_all();
+	if (own != NULL)
+		own->trims = now;
+}
+
+void thread_flush_if_asked(struct cache *cache) {
+	uint32_t now = load_relaxed(&trims);
+	if (cache->trims == now)
+		return;
+	cache->trims = now;
+	cache_flush(cache, false);
+}
+
+void thread_shrink_caches(bool is_short) {
+	lock_take(&threads_lock);
+	cache_set_short(is_short);
+	cache_note_threads(load_relaxed(&count));
+	lock_drop(&threads_lock);
+	if (is_short)
+		ask_to_flush(NULL);
+}
+
 size_t thread_trim(void) {
 	struct cache *cache = thread_enter();
 	if (cache != NULL)
 		cache_flush(cache, false);
+	ask_to_flush(cache);
 	thread_bury_others();
 	transfer_drain(true);
-	uint64_t before = arena_read_stats().purged;
+	uint64_t before = arena_count_given();
 	thread_purge(NULL, true);
-	return (size_t)(arena_read_stats().purged - before) * PAGE;
+	uint64_t after = arena_count_given();
+	return after > before ? (size_t)(after - before) * PAGE : 0;
 }
 
 /* -- after fork ------------------------------------------------------------------------------------------------ */

@@ -1,6 +1,6 @@
 /* tick.c - time passing: overdue decay, and the helper thread that sees to it when nobody else does.
  *
- *   full lane of any thread, every TICK_EVERY visits:   time up?  -> purge, for all arenas
+ *   full lane of any thread, out of patience (bin.h):   time up?  -> purge, for all arenas
  *   helper thread (programs with several threads):      sleeps one step, purges, sleeps ...
  *
  * helper:   NONE --asked for, or a malloc finds several threads and a heap of some size--> RUNS --stop--> ENDS --> NONE
@@ -9,14 +9,17 @@
  *
  * wake:     AWAKE --the helper goes to sleep for long--> ASLEEP --somebody frees--> AWAKE          any --stop--> LEAVE
  *
+ * While no helper runs, threads with a heap of some size come to the full lane more often (cache_set_pace): the clock of a
+ * program with one thread is its own calls.
+ *
  * The helper is started only by malloc's full lane and by mallctl: free is called by the C library while it holds locks that
  * creating a thread needs. Lock: PURGE; the ticks only try it, so that one thread purges and nobody waits for it. */
 #include <errno.h>
 #include "os/os.h"
 #include "ctl/ctl.h"
+#include "guard/guard.h"
 #include "thread/inside.h"
 
-#define TICK_EVERY   16
 #define TICK_SIZE    (256 * KIB) /* blocks from here on are worth a look each time */
 #define MS           ((uint64_t)1000000)
 #define SECOND       (1000 * MS)
@@ -25,7 +28,7 @@
 #define RETRY        (60 * SECOND)
 #define QUIET_ROUNDS 10            /* seconds without unused pages before the helper sleeps long... */
 #define LONG_SLEEP   (30 * SECOND) /* ...unless it is woken */
-#define HELPER_HEAP  (4 * MIB)     /* a smaller heap needs no helper */
+#define HEAP_OF_SIZE (4 * MIB)     /* a smaller heap needs no helper, and no hurry */
 
 static struct lock purge_lock = LOCK_INITIALIZER(RANK_PURGE);
 static uint64_t step;                /* nanoseconds                     [const after start] */
@@ -39,13 +42,19 @@ static _Atomic(uint32_t) wake_word;  /* [atomic] */
 static _Atomic(uint64_t) next_start; /* [atomic] */
 static _Atomic(bool) asked_for;      /* [atomic] what the mallctl name background_thread reads */
 static _Atomic(bool) forbidden;      /* [atomic] it was last written false: no start without being asked */
-static _Atomic(uint64_t) runs;       /* [atomic; written by the helper] */
-static _Atomic(uint64_t) slept;      /* nanoseconds between runs  [atomic; written by the helper] */
+static _Atomic(bool) refused;        /* [atomic] the system refused one asked for, and it was said */
+static _Atomic(bool) after_fork; /* [atomic] that there were several threads may have been in the parent */
+static _Atomic(uint32_t)
+	process;                /* [atomic] the one that may start it: not a child that shares this memory */
+static _Atomic(uint64_t) runs;  /* [atomic; written by the helper] */
+static _Atomic(uint64_t) slept; /* nanoseconds between runs  [atomic; written by the helper] */
 
 void tick_start(void) {
 	uint64_t ms = opt.dirty_decay_ms > 0 ? (uint64_t)opt.dirty_decay_ms : (uint64_t)DECAY_STEPS * 50;
 	step = size_max(size_min(ms * MS / DECAY_STEPS, STEP_MAX), MS);
 	store_relaxed(&asked_for, opt.background_thread);
+	store_relaxed(&process, os_process_id());
+	os_note_cpus();
 }
 
 /* A function of the program that a purge calls may allocate, and so come here again: it finds the work being done. */
@@ -194,6 +203,8 @@ static void help(void *argument) {
 /* 0, also when it runs already, or an errno. */
 static int start_helper(void) {
 	uint32_t expected = HELPER_NONE;
+	if (os_process_id() != load_relaxed(&process))
+		return EAGAIN;
 	if (!cas_acq_rel(&helper, &expected, HELPER_RUNS))
 		return 0;
 	store_relaxed(&wake_word, WAKE_AWAKE);
@@ -223,14 +234,26 @@ static void stop_helper(void) {
 	await_end();
 }
 
+static bool heap_of_size(void) {
+	return pool_mapped(arena_pool()) >= HEAP_OF_SIZE;
+}
+
+/* The C library goes on saying so in a forked child that has but one. */
+static bool several_threads(void) {
+	return thread_count() > 1 || (!load_relaxed(&after_fork) && os_several_threads());
+}
+
 static void consider_helper(uint64_t now) {
 	if (load_relaxed(&helper) != HELPER_NONE || now < load_relaxed(&next_start))
 		return;
-	bool several = thread_count() > 1 || os_several_threads();
-	bool useful = !load_relaxed(&forbidden) && opt_now(helper_thread) && several &&
-	              pool_mapped(arena_pool()) >= HELPER_HEAP;
-	if (useful || load_relaxed(&asked_for))
-		(void)start_helper();
+	bool useful =
+		!load_relaxed(&forbidden) && opt_now(helper_thread) && several_threads() && heap_of_size();
+	bool asked = load_relaxed(&asked_for);
+	int error = useful || asked ? start_helper() : 0;
+	if (error == 0 || !asked || load_relaxed(&refused))
+		return;
+	store_relaxed(&refused, true);
+	guard_warn("<ashlar>: background thread creation failed (%d)\n", error);
 }
 
 int thread_ask_helper(bool wanted) {
@@ -270,13 +293,27 @@ void tick_forget_helper(void) {
 	store_relaxed(&wake_word, WAKE_AWAKE);
 	store_relaxed(&runs, 0);
 	store_relaxed(&slept, 0);
+	store_relaxed(&after_fork, os_several_threads());
+	store_relaxed(&process, os_process_id());
 }
 
 /* -- ticks ----------------------------------------------------------------------------------------------------- */
 
-/* The first visit counts too: a new thread may be what makes the helper useful. */
-static bool is_time(const struct cache *cache, size_t size) {
-	return cache == NULL || cache->visits % TICK_EVERY == 1 || size >= TICK_SIZE;
+static void keep_pace(struct cache *cache) {
+	cache_set_pace(load_relaxed(&helper) == HELPER_NONE && heap_of_size());
+	if (cache != NULL)
+		cache_keep_pace(cache);
+}
+
+/* A new cache has no patience: a new thread may be what makes the helper useful. */
+static bool is_time(struct cache *cache, size_t size) {
+	if (cache == NULL)
+		return true;
+	cache->patience -= CACHE_VISIT;
+	if (likely(cache->patience > 0 && size < TICK_SIZE))
+		return false;
+	cache->patience = CACHE_PATIENCE;
+	return true;
 }
 
 void thread_tick_malloc(struct cache *cache, size_t size) {
@@ -290,6 +327,7 @@ void thread_tick_malloc(struct cache *cache, size_t size) {
 	uint64_t now = os_now_coarse();
 	thread_bury_others();
 	look_at_clock(now);
+	keep_pace(cache);
 	if (cache != NULL)
 		consider_helper(now);
 }
@@ -302,4 +340,5 @@ void thread_tick_free(struct cache *cache, size_t size) {
 	if (likely(!is_time(cache, size)) || (cache == NULL && is_purging()))
 		return;
 	look_at_clock(os_now_coarse());
+	keep_pace(cache);
 }

@@ -175,16 +175,14 @@ static void call_back(struct watch *watch) {
 
 NOINLINE void watch_attend(struct cache *cache) {
 	expect(lock_none_held());
-	store_relaxed(&cache->attend, false); /* before the rest: who asks meanwhile is seen the next time */
-	if (load_relaxed(&cache->flush)) {
-		store_relaxed(&cache->flush, false);
-		cache_flush(cache, false);
-	}
+	/* Taken down first: what is asked from here on raises it again. Swaps, so that none of those who ask is missed. */
+	(void)swap_acq_rel(&cache->attend, false);
+	thread_flush_if_asked(cache);
 	follow_cpu(cache);
 	bool all = watch_all();
 	struct cache *front = all ? thread_watch(cache) : cache->front;
 	if (all || front != NULL || arena_per_cpu())
-		store_relaxed(&cache->attend, true);
+		(void)swap_acq_rel(&cache->attend, true);
 	if (front == NULL)
 		return;
 	note_peak(watch_of(front));
@@ -196,7 +194,6 @@ void thread_count_resized(size_t now, size_t before) {
 	struct cache *cache = thread_enter();
 	if (cache == NULL)
 		return;
-	cache->visits++;
 	cache_count(cache, now, before);
 	thread_tick_free(cache, 0);
 }

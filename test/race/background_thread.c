@@ -7,63 +7,18 @@
 #include "../harness.h"
 
 #include "ashlar/extent_hooks.h"
+#include "../helpers.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-int SUT(mallctl)(const char *name, void *old, size_t *old_size, void *value, size_t size);
 void *SUT(mallocx)(size_t size, int flags);
 #ifndef ASHLAR_PREFIXED
 extern void (*malloc_message)(void *opaque, const char *text);
 #endif
 
 enum { THREADS = 4, ROUNDS = TEST_TSAN ? 50 : 300 };
-
-/* Threads of this process with the helper's name. */
-static unsigned helpers(void) {
-	unsigned count = 0;
-	DIR *folder = opendir("/proc/self/task");
-	CHECK(folder != NULL);
-	for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-		char path[300], name[32] = "";
-		snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
-		FILE *file = fopen(path, "r");
-		if (file == NULL)
-			continue;
-		if (fgets(name, sizeof name, file) != NULL && strcmp(name, "ashlar\n") == 0)
-			count++;
-		fclose(file);
-	}
-	closedir(folder);
-	return count;
-}
-
-/* A thread that ended may be listed a moment longer. */
-static void expect_helpers(unsigned count) {
-	for (int i = 0; i < 500 && helpers() != count; i++)
-		usleep(10000);
-	CHECK(helpers() == count);
-}
-
-static bool flag(void) {
-	bool old = false;
-	size_t size = sizeof old;
-	CHECK(SUT(mallctl)("background_thread", &old, &size, NULL, 0) == 0 && size == 1);
-	return old;
-}
-
-static int set_flag(bool wanted) {
-	return SUT(mallctl)("background_thread", NULL, NULL, &wanted, 1);
-}
-
-static uint64_t figure(const char *name) {
-	uint64_t value = 0;
-	size_t size = sizeof value;
-	CHECK(SUT(mallctl)(name, &value, &size, NULL, 0) == 0);
-	return value;
-}
 
 static void one_after_the_other(void) {
 	bool old = true, yes = true;
