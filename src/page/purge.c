@@ -119,6 +119,7 @@ static void purge_chunk(struct pages *pages, struct chunk *chunk, enum page_stat
 	struct chunk *whole = pages_settle(pages, chunk);
 	pages->purged[state] += to != state ? count : 0;
 	pages->purges[state] += calls;
+	growth_note_less(pages);
 	if (whole != NULL) {
 		lock_drop(&pages->lock);
 		pool_give(load_relaxed(&whole->pool), whole, 1);
