@@ -96,7 +96,8 @@ const char *print_thp_mode(void);
 	"prof_leak " \
 	"prof_leak_error stats_print stats_print_opts stats_interval stats_interval_opts zero_realloc " \
 	"process_madvise_max_batch disable_large_size_classes"
-#define PROFILING "thread_active_init active gdump interval lg_sample"
+#define OWN_OPTIONS "memory_limit_soft memory_limit_hard"
+#define PROFILING   "thread_active_init active gdump interval lg_sample"
 
 /* The sums or arenas a report is about, in its order: calls `each` for the merged arenas, for the destroyed ones, and for
  * every one that exists, as far as the letters leave them in. */

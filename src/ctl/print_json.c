@@ -316,6 +316,11 @@ void print_json(struct print *print) {
 		print_each_arena(print, one_arena);
 		finish(print, '}');
 	}
-	object(print, "ashlar", "stats.ashlar.", SNAPSHOT_OWN);
+	begin(print, "ashlar", '{');
+	members(print, "stats.ashlar.", SNAPSHOT_OWN, nowhere);
+	object(print, "opt", "opt.", OWN_OPTIONS);
+	object(print, "limit", "stats.ashlar.limit.", SNAPSHOT_LIMIT);
+	object(print, "machine", "stats.ashlar.machine.", SNAPSHOT_MACHINE);
+	finish(print, '}');
 	print_add(print, "}}");
 }

@@ -25,6 +25,8 @@ static void put_counterpart(struct print *print, const char *option) {
 		{"prof_active", "prof.active"},
 		{"prof_thread_active_init", "prof.thread_active_init"},
 		{"lg_prof_sample", "prof.lg_sample"},
+		{"memory_limit_soft", "ashlar.limit.soft"},
+		{"memory_limit_hard", "ashlar.limit.hard"},
 	};
 	for (unsigned i = 0; i < COUNT_OF(names); i++) {
 		union ctl_value value;
@@ -99,9 +101,11 @@ static void put_general(struct print *print) {
 	print_add(print, "Build-time option settings\n");
 	put_settings(print, "config.", CONFIGS);
 	print_add(print, "System configuration\n  system.thp_mode: \"%s\"\n", print_thp_mode());
+	put_settings(print, "stats.ashlar.machine.", SNAPSHOT_MACHINE);
 	print_add(print, "Run-time option settings\n");
 	put_sources(print);
 	put_settings(print, "opt.", OPTIONS);
+	put_settings(print, "opt.", OWN_OPTIONS);
 	print_add(print, "Profiling settings\n");
 	put_settings(print, "prof.", PROFILING);
 	for (unsigned i = 0; i < COUNT_OF(arenas); i++) {

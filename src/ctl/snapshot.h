@@ -29,7 +29,9 @@ struct snapshot_totals {
 	uint64_t live, cached, slab_free, dirty, lazily_freed; /* active = live + cached + slab_free */
 	struct lock_counts mutexes[TOTAL_MUTEXES];
 };
-#define SNAPSHOT_OWN "live cached slab_free dirty lazily_freed resident_system huge_backed"
+#define SNAPSHOT_OWN     "live cached slab_free dirty lazily_freed resident_system huge_backed"
+#define SNAPSHOT_LIMIT   "soft hard used above exceeded purges refused"
+#define SNAPSHOT_MACHINE "cpus cpus_there memory memory_max memory_high"
 
 /* Takes a new snapshot. EAGAIN: no memory for it; the old one stays. */
 int snapshot_refresh(void);

@@ -106,6 +106,23 @@ static void put_figures(struct print *print, const struct ctl_figures *figures) 
 	           unexplained(figures));
 }
 
+/* Nothing where there are none. */
+static void put_limits(struct print *print) {
+	size_t soft = thread_limit(LIMIT_SOFT), hard = thread_limit(LIMIT_HARD);
+	struct limit_stats stats = thread_read_limits();
+	if (soft == 0 && hard == 0)
+		return;
+	if (soft != 0)
+		put_amount(print, "limit, soft: above it unused pages are given back at once", soft);
+	if (hard != 0)
+		put_amount(print, "limit, hard: beyond it requests fail", hard);
+	put_amount(print,
+	           stats.above ? "limit, used: above the soft limit" : "limit, used: counts against it",
+	           stats.used);
+	print_add(print, "  limit: exceeded %lu times, %lu purges for it, %lu refusals\n",
+	          (unsigned long)stats.exceeded, (unsigned long)stats.purges, (unsigned long)stats.refused);
+}
+
 /* Says which part is largest, when much memory is in use that no live block is in. */
 static void put_cause(struct print *print, const struct ctl_figures *figures) {
 	const struct {
@@ -159,6 +176,7 @@ static void put_classes(struct print *print) {
 void print_summary(struct print *print) {
 	struct ctl_figures figures = ctl_read_figures();
 	put_figures(print, &figures);
+	put_limits(print);
 	put_cause(print, &figures);
 	put_classes(print);
 }

@@ -18,6 +18,12 @@ RACY size_t pool_peek_unused(const struct pool *pool) {
 	return pool->pages[PAGE_DIRTY] + pool->pages[PAGE_MUZZY] + pool->leaving;
 }
 
+void growth_lower(struct pages *pages) {
+	size_t most = page_peek_held(pages).pages + CHUNK_PAGES;
+	if (load_relaxed(&pages->allowed) > most)
+		store_relaxed(&pages->allowed, most);
+}
+
 bool growth_ask(struct pages *pages, size_t more, size_t *asked) {
 	*asked = 0;
 	if (event_hooks.grow == NULL || page_peek_held(pages).pages + more <= load_relaxed(&pages->allowed))

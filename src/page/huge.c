@@ -149,6 +149,7 @@ void huge_give(struct pages *pages, struct span *span) {
 		last = pages_give_run(pages, chunk_at(base, whole), 0, tail, PAGE_DIRTY);
 	pages->active -= span->pages;
 	pages->owned -= whole * CHUNK_PAGES;
+	growth_note_less(pages);
 	pages_old_span(pages, span);
 	lock_drop(&pages->lock);
 	if (whole + (last != NULL) > 0)
@@ -186,6 +187,7 @@ static bool shrink(struct pages *pages, struct span *span, size_t count) {
 	}
 	pages->active -= old - count;
 	span->pages = count;
+	growth_note_less(pages);
 	lock_drop(&pages->lock);
 	size_t freed = (whole > freed_from ? whole - freed_from : 0) + (last != NULL);
 	if (freed > 0)

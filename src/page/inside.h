@@ -40,6 +40,12 @@ void pages_give_plain(struct pages *pages, struct span *span);
 extern _Atomic(bool) growth_watched;
 bool growth_ask(struct pages *pages, size_t more, size_t *asked);
 void growth_end(struct pages *pages, size_t asked);
+/* The arena holds less now: what it may hold unasked falls along, to a chunk more. */
+void growth_lower(struct pages *pages) REQUIRES(pages->lock);
+static inline void growth_note_less(struct pages *pages) REQUIRES(pages->lock) {
+	if (unlikely(load_relaxed(&growth_watched)))
+		growth_lower(pages);
+}
 
 /* fence.c: guard pages.
  *

@@ -106,6 +106,7 @@ struct chunk *pages_settle(struct pages *pages, struct chunk *chunk) {
 	pages_unlist(pages, chunk);
 	pages_note(pages, chunk, false);
 	pages->owned -= CHUNK_PAGES;
+	growth_note_less(pages);
 	return chunk;
 }
 

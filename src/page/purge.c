@@ -194,6 +194,7 @@ static void give_victims(struct pages *pages, const struct victims *victims, enu
 	pages_note(pages, chunk, true);
 	struct chunk *whole = pages_settle(pages, chunk);
 	pages->purged[from] += victims->state != from ? victims->count : 0;
+	growth_note_less(pages);
 	lock_drop(&pages->lock);
 	if (whole != NULL)
 		pool_give(load_relaxed(&whole->pool), whole, 1);

@@ -23,12 +23,12 @@
 #include "thread/event.h"
 #include "thread/inside.h"
 
-#define STEP_MAX  CHUNK_PAGES /* pages an arena may grow unasked */
-#define STEP_MIN  64
-#define STEP_PART 4         /* all arenas together may have this part of what is left */
-#define CALM_PART 32        /* of the soft limit */
-#define WORTH     (1 * MIB) /* of unused pages, to be purged before growing */
-#define SHARE     90        /* percent of the group's maximum that is the soft limit of itself */
+#define STEP_MAX   CHUNK_PAGES /* pages an arena may grow unasked */
+#define STEP_MIN   64
+#define STEP_PART  4         /* all arenas together may have this part of what is left */
+#define CALM_PART  32        /* of the soft limit */
+#define WORTH      (1 * MIB) /* of unused pages, to be purged before growing */
+#define SPARE_PART 10        /* of the group's maximum, which the soft limit of itself leaves */
 
 static _Atomic(size_t) limits[LIMITS];               /* bytes, 0: none     [atomic] */
 static _Atomic(size_t) promised;                     /* pages              [atomic] */
@@ -196,7 +196,7 @@ static size_t resolve(const struct option_limit *option, enum limit_kind kind) {
 		return bytes;
 	if (os.memory_high != 0 && (most == 0 || os.memory_high < most))
 		most = os.memory_high;
-	return kind == LIMIT_SOFT ? most / 100 * SHARE : 0;
+	return kind == LIMIT_SOFT ? most - most / SPARE_PART : 0;
 }
 
 void limit_start(void) {

@@ -20,7 +20,7 @@ run() {
 
 container 1 "$limit"
 run 4 300 512
-run 4 300 512 memory_limit_soft:80%
+run 4 300 450 memory_limit_soft:80%
 run 4 513 900 memory_limit_soft:0
 container max max
 run 300 513 900
