@@ -29,6 +29,9 @@ enum page_state { PAGE_DIRTY, PAGE_MUZZY, PAGE_STATES, PAGE_CLEAN = PAGE_STATES,
 
 struct pool;
 
+/* What its mapping was told about transparent huge pages, apart from what all mappings were. */
+enum chunk_thp { CHUNK_THP_AS_ALL, CHUNK_THP_FORBIDDEN, CHUNK_THP_WANTED };
+
 enum chunk_state { CHUNK_POOLED, CHUNK_SHARED, CHUNK_WHOLE };
 
 #define CHUNK_WORDS (CHUNK_PAGES / 64)
@@ -42,6 +45,7 @@ struct chunk {
 	uint32_t run;             /* pooled: chunks of the range this one begins or ends */
 	uint32_t run_unclean;     /* pooled, first of its range: chunks of it with unclean pages */
 	uint32_t pass;            /* purge pass that has been here */
+	uint32_t dense_since; /* second when it was first seen with few free pages; 0: not    [purge lock] */
 	uint16_t nfree;
 	uint16_t count[PAGE_STATES]; /* free pages in each state */
 	uint16_t longest;
@@ -54,6 +58,7 @@ struct chunk {
 	bool decommitted; /* must be committed before use */
 	bool pinned;      /* never purged: what comes free is stale */
 	bool has_stale;
+	uint8_t thp; /* enum chunk_thp                                            [purge lock] */
 	uint64_t free[CHUNK_WORDS];
 	uint64_t unclean[PAGE_STATES][CHUNK_WORDS];
 	uint64_t stale[CHUNK_WORDS];

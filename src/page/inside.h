@@ -36,6 +36,14 @@ void pages_old_span(struct pages *pages, struct span *span) REQUIRES(pages->lock
 struct span *pages_take_plain(struct pages *pages, enum span_kind kind, size_t count, size_t align);
 void pages_give_plain(struct pages *pages, struct span *span);
 
+/* thp.c: huge pages. REQUIRES the purge lock, too.
+ *
+ * Before some pages of a chunk are purged and others stay: keeps the system from making a huge page of it, which would
+ * bring the purged ones back. */
+void thp_before_purge(struct chunk *chunk);
+/* Looks at some chunks that are full or nearly: huge pages are allowed there again, or asked for. */
+void thp_tend(struct pages *pages, uint64_t now) REQUIRES(pages->lock);
+
 /* fence.c: guard pages.
  *
  *   taken:  | guard | base ... pages | rest of the last OS page | guard |       guard: one OS page
