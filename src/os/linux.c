@@ -20,6 +20,9 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 #ifndef MADV_FREE
 #define MADV_FREE 8
 #endif
@@ -291,6 +294,10 @@ int os_protect(void *addr, size_t size, bool accessible) {
 	int error = mprotect(addr, size, accessible ? PROT_READ | PROT_WRITE : PROT_NONE) != 0 ? errno : 0;
 	errno = saved;
 	return error;
+}
+
+int os_collapse(void *addr, size_t size) {
+	return advise(addr, size, MADV_COLLAPSE);
 }
 
 int os_huge_pages(void *addr, size_t size, bool wanted) {

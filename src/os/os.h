@@ -82,6 +82,8 @@ int os_move(void *to, void *from, size_t size);
 int os_protect(void *addr, size_t size, bool accessible);
 /* Asks for / forbids transparent huge pages in a range. */
 int os_huge_pages(void *addr, size_t size, bool wanted);
+/* Makes huge pages of the range now, resident as far as it was or not. EINVAL before Linux 6.1. */
+int os_collapse(void *addr, size_t size);
 
 /* Zeroed memory from the end of the data segment, at a multiple of `align` (a power of two, at least os.page_size). It
  * may be purged, never unmapped, moved or refreshed. ENOMEM when refused, EAGAIN when others are at it. */

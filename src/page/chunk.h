@@ -29,6 +29,9 @@ enum page_state { PAGE_DIRTY, PAGE_MUZZY, PAGE_STATES, PAGE_CLEAN = PAGE_STATES,
 
 struct pool;
 
+/* What its mapping was told about transparent huge pages, apart from what all mappings were. */
+enum chunk_thp { CHUNK_THP_AS_ALL, CHUNK_THP_FORBIDDEN, CHUNK_THP_WANTED };
+
 enum chunk_state { CHUNK_POOLED, CHUNK_SHARED, CHUNK_WHOLE };
 
 #define CHUNK_WORDS (CHUNK_PAGES / 64)
@@ -58,6 +61,8 @@ struct chunk {
 	bool has_muzzy;
 	struct list link;         /* in a list of pages or pool, by free run */
 	struct list unclean_link; /* in a list of pages: has free dirty or muzzy pages */
+	uint32_t dense_since; /* second when it was first seen with few free pages; 0: not   [purge lock] */
+	uint8_t thp;          /* enum chunk_thp                                              [purge lock] */
 	uint64_t free[CHUNK_WORDS];
 	uint64_t unclean[PAGE_STATES][CHUNK_WORDS];
 	uint64_t stale[CHUNK_WORDS];

@@ -33,6 +33,28 @@ void hook_advise(uintptr_t base, size_t size) {
 		(void)os_huge_pages((void *)base, size, settings.thp == PAGE_THP_ALWAYS);
 }
 
+bool hook_thp_comes(void) {
+	return os.thp == OS_THP_ALWAYS ? settings.thp != PAGE_THP_NEVER
+	                               : os.thp == OS_THP_MADVISE && settings.thp == PAGE_THP_ALWAYS;
+}
+
+bool hook_thp_of_dense(void) {
+	return settings.thp_of_dense && settings.thp == PAGE_THP_DEFAULT && os.thp == OS_THP_MADVISE;
+}
+
+size_t hook_thp_threshold(void) {
+	return settings.thp_threshold;
+}
+
+uint64_t hook_thp_delay(void) {
+	return settings.thp_delay;
+}
+
+void hook_thp_make(uintptr_t base) {
+	if (os_huge_pages((void *)base, CHUNK, true) == 0 && settings.thp_collapse)
+		(void)os_collapse((void *)base, CHUNK);
+}
+
 /* -- mapping --------------------------------------------------------------------------------------------------- */
 
 /* Near the hint if possible, else with slack to cut off. */

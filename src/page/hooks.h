@@ -23,6 +23,10 @@ enum page_thp { PAGE_THP_DEFAULT, PAGE_THP_ALWAYS, PAGE_THP_NEVER };
 struct page_settings {
 	enum page_dss dss; /* of new arenas, and of the shared pool */
 	enum page_thp thp;
+	bool thp_of_dense; /* huge pages are asked for in chunks that are in use for the most part, in mode `madvise` */
+	bool thp_collapse;                /* and made at once */
+	size_t thp_threshold;             /* bytes in use that make a chunk dense */
+	uint64_t thp_delay;               /* seconds it must be */
 	bool no_retain;                   /* purged chunks are unmapped */
 	size_t fence_slabs, fence_larges; /* every n-th stands between guard pages; 0: none */
 };
@@ -75,5 +79,12 @@ bool hook_map(enum page_dss dss, uintptr_t hint, size_t size, size_t align, uint
 /* Transparent huge pages of fresh memory, as the option says. */
 void hook_advise(uintptr_t base, size_t size);
 bool hook_retains(void);
+/* Huge pages: the system makes them in fresh mappings / we ask for them in dense chunks / bytes in use that make a
+ * chunk dense, and seconds it must be / asks for one. */
+bool hook_thp_comes(void);
+bool hook_thp_of_dense(void);
+size_t hook_thp_threshold(void);
+uint64_t hook_thp_delay(void);
+void hook_thp_make(uintptr_t base);
 
 #endif

@@ -46,6 +46,13 @@ static inline void growth_note_less(struct pages *pages) REQUIRES(pages->lock) {
 	if (unlikely(load_relaxed(&growth_watched)))
 		growth_lower(pages);
 }
+/* thp.c: huge pages. REQUIRES the purge lock, too.
+ *
+ * Before some pages of a chunk are purged and others stay: keeps the system from making a huge page of it, which would
+ * bring the purged ones back. */
+void thp_before_purge(struct chunk *chunk);
+/* Looks at some chunks that are full or nearly: huge pages are allowed there again, or asked for. */
+void thp_tend(struct pages *pages, uint64_t now) REQUIRES(pages->lock);
 
 /* fence.c: guard pages.
  *

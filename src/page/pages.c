@@ -31,10 +31,10 @@ static void leave_bucket(struct pages *pages, struct chunk *chunk) REQUIRES(page
 	if (!chunk->listed)
 		return;
 	struct list *bucket = &pages->bucket[chunk->level][chunk->bucket];
-	expect(chunk->bucket < PAGES_BUCKETS);
+	expect(chunk->bucket <= PAGES_FULL);
 	list_remove(&chunk->link);
 	if (list_empty(bucket))
-		pages->filled[chunk->level] &= ~(1u << chunk->bucket);
+		pages->filled[chunk->level] &= (uint32_t) ~((uint64_t)1 << chunk->bucket);
 	chunk->listed = false;
 }
 
@@ -57,18 +57,16 @@ static void list_unclean(struct pages *pages, struct chunk *chunk, unsigned leve
 
 void pages_list(struct pages *pages, struct chunk *chunk) {
 	unsigned level = level_for(chunk->level, CHUNK_PAGES - chunk->nfree);
-	unsigned bucket = chunk->nfree == 0 ? PAGES_BUCKETS : bucket_of(chunk->longest);
+	unsigned bucket = chunk->nfree == 0 ? PAGES_FULL : bucket_of(chunk->longest);
 	list_unclean(pages, chunk, level);
 	if (chunk->listed && chunk->level == level && chunk->bucket == bucket)
 		return;
 	leave_bucket(pages, chunk);
 	chunk->level = (uint8_t)level;
-	if (bucket == PAGES_BUCKETS)
-		return;
 	chunk->bucket = (uint8_t)bucket;
 	chunk->listed = true;
 	list_push(&pages->bucket[level][bucket], &chunk->link);
-	pages->filled[level] |= 1u << bucket;
+	pages->filled[level] |= (uint32_t)((uint64_t)1 << bucket); /* no bit: full */
 }
 
 void pages_note(struct pages *pages, const struct chunk *chunk, bool enter) {
@@ -345,7 +343,7 @@ void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[P
 	store_relaxed(&pages->pool, pool);
 	for (unsigned level = 0; level < PAGES_LEVELS; level++) {
 		list_init(&pages->unclean[level]);
-		for (unsigned b = 0; b < PAGES_BUCKETS; b++)
+		for (unsigned b = 0; b <= PAGES_FULL; b++)
 			list_init(&pages->bucket[level][b]);
 	}
 	for (int s = 0; s < PAGE_STATES; s++) {
@@ -362,15 +360,17 @@ void pages_audit(struct pages *pages) {
 	size_t sum[PAGE_STATES] = {0};
 	lock_take(&pages->lock);
 	for (unsigned level = 0; level < PAGES_LEVELS; level++) {
-		for (unsigned b = 0; b < PAGES_BUCKETS; b++) {
-			must(list_empty(&pages->bucket[level][b]) == !((pages->filled[level] >> b) & 1),
+		for (unsigned b = 0; b <= PAGES_FULL; b++) {
+			must(b == PAGES_FULL || list_empty(&pages->bucket[level][b]) ==
+			                                !((pages->filled[level] >> b) & 1),
 			     pages);
 			list_each (&pages->bucket[level][b], node) {
 				struct chunk *chunk = container_of(node, struct chunk, link);
 				chunk_audit(chunk);
 				must(chunk->owner == pages && load_relaxed(&chunk->state) == CHUNK_SHARED,
 				     chunk);
-				must(chunk->level == level && chunk->bucket == b && chunk->nfree > 0, chunk);
+				must(chunk->level == level && chunk->bucket == b, chunk);
+				must((chunk->nfree == 0) == (b == PAGES_FULL), chunk);
 				must(chunk->nfree < chunk->whole || chunk == pages->spare, chunk);
 				for (int s = 0; s < PAGE_STATES; s++)
 					sum[s] += chunk->count[s];

@@ -6,6 +6,7 @@
  *                                                                                not bounce between two)
  *   level L: filled[L] bit b  <=>  bucket[L][b] not empty
  *            bucket[L][b]: chunks whose `longest` is in bucket b: 1, 2, ... 8, then four per doubling up to 512
+ *            bucket[L][PAGES_FULL]: chunks without a free page
  *
  * A request of n pages takes, fullest level first, a chunk of the lowest bucket that has one with n in a row; sparse
  * chunks so drain, become wholly free, and go to the pool (all but one per arena).
@@ -22,6 +23,7 @@
 
 #define PAGES_LEVELS  4u
 #define PAGES_BUCKETS 32u
+#define PAGES_FULL    PAGES_BUCKETS
 
 struct pages {
 	struct lock lock;
@@ -32,8 +34,9 @@ struct pages {
 	_Atomic(size_t) grow_limit;  /* bytes                                               [atomic] */
 	_Atomic(size_t) allowed; /* pages it may come to hold unasked, where growth is watched    [atomic] */
 	uint32_t filled[PAGES_LEVELS];
-	uint32_t pass; /* of purging */
-	struct list bucket[PAGES_LEVELS][PAGES_BUCKETS];
+	uint32_t pass;   /* of purging */
+	unsigned tended; /* bucket whose chunks were looked at for huge pages */
+	struct list bucket[PAGES_LEVELS][PAGES_BUCKETS + 1];
 	struct list unclean[PAGES_LEVELS]; /* chunks with free dirty or muzzy pages */
 	struct chunk *spare;               /* a wholly free chunk kept, or NULL */
 	struct decay decay[PAGE_STATES];

@@ -360,15 +360,23 @@ static struct chunk *take_oldest_unclean(struct pool *pool, size_t most, size_t 
 	return range_cut(pool, first, start, end - start);
 }
 
+/* What the chunks count for in pool->moved. */
+static size_t count_marks(struct chunk *first, size_t count) {
+	size_t marks = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct chunk *chunk = next_chunk(first, i);
+		marks += (size_t)chunk->moved + (chunk->thp != CHUNK_THP_AS_ALL);
+	}
+	return marks;
+}
+
 /* Gives address space back too. Where that leaves too many holes, or the system refuses, only the pages go: false. */
 static bool unmap_chunks(struct pool *pool, struct chunk *first, size_t count, size_t pages)
 	REQUIRES(pool->lock) {
 	uintptr_t base = first->base;
 	if (pool->holes >= os.max_maps / 8 || os_dss_owns((void *)base))
 		return false;
-	size_t moved = 0;
-	for (size_t i = 0; i < count; i++)
-		moved += next_chunk(first, i)->moved;
+	size_t moved = count_marks(first, count);
 	struct list records;
 	lock_drop(&pool->lock);
 	range_hide(first, count, &records);
@@ -392,9 +400,7 @@ static bool unmap_chunks(struct pool *pool, struct chunk *first, size_t count, s
  * merge again: *unmoved gets the number of such chunks. False: the system refused. */
 static bool purge_chunks(struct chunk *first, size_t count, size_t *unmoved) {
 	void *addr = (void *)first->base;
-	size_t moved = 0;
-	for (size_t i = 0; i < count; i++)
-		moved += next_chunk(first, i)->moved;
+	size_t moved = count_marks(first, count);
 	*unmoved = moved > 0 && os_refresh(addr, count * CHUNK) == 0 ? moved : 0;
 	if (*unmoved == 0 && os_purge(addr, count * CHUNK) != 0)
 		return false;
@@ -403,8 +409,10 @@ static bool purge_chunks(struct chunk *first, size_t count, size_t *unmoved) {
 	map_forget_spans(first->base, count);
 	for (size_t i = 0; i < count; i++) {
 		struct chunk *chunk = next_chunk(first, i);
-		if (*unmoved > 0)
+		if (*unmoved > 0) {
 			chunk->moved = false;
+			chunk->thp = CHUNK_THP_AS_ALL;
+		}
 		chunk_set_clean(chunk);
 	}
 	return true;

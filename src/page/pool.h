@@ -48,7 +48,7 @@ struct pool {
 	size_t purges;          /* calls for that */
 	size_t passes;          /* times that was begun */
 	size_t pinned;          /* pages of pooled chunks and odd ranges that are pinned */
-	size_t moved;           /* chunks with `moved` set: each may cost two mappings */
+	size_t moved;           /* chunks with `moved` set, and with `thp` set: each may cost two mappings */
 	size_t holes;           /* unmapped ranges: each may cost a mapping */
 	uintptr_t hint;         /* where the next mapping is asked for */
 	_Atomic(uint8_t) dss;   /* enum page_dss                                     [atomic] */

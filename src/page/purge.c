@@ -84,7 +84,7 @@ static bool return_odd(struct pages *pages, struct chunk *chunk, enum page_state
 	pages_note(pages, chunk, false);
 	(void)chunk_take_at(chunk, 0, (unsigned)chunk->pages);
 	pages_note(pages, chunk, true);
-	pages_list(pages, chunk);
+	pages_unlist(pages, chunk);
 	lock_drop(&pages->lock);
 	bool done = pool_return_odd(load_relaxed(&chunk->pool), chunk);
 	lock_take(&pages->lock);
@@ -169,6 +169,7 @@ static void purge_batch(struct batch *batch) {
 			purge_by_hooks(victims, batch);
 			continue;
 		}
+		thp_before_purge(victims->chunk);
 		unsigned first = bitmap_next_set(victims->map, CHUNK_PAGES, 0);
 		while (first < CHUNK_PAGES) {
 			unsigned end = bitmap_next_clear(victims->map, CHUNK_PAGES, first);
@@ -246,6 +247,7 @@ void page_decay(struct pages *pages, uint64_t now, bool all) {
 		purge_to(pages, (enum page_state)s, limit);
 		decay_note_left(&pages->decay[s], pages->pages[s]);
 	}
+	thp_tend(pages, now);
 	lock_drop(&pages->lock);
 	if (pool->is_private)
 		pool_decay(pool, now, all);

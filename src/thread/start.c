@@ -102,6 +102,10 @@ static void prepare_pages(void) {
 	page_prepare(&(struct page_settings){
 		.dss = (enum page_dss)opt.dss,
 		.thp = opt.thp > (int)THP_NEVER ? PAGE_THP_DEFAULT : (enum page_thp)opt.thp,
+		.thp_of_dense = opt.hpa && opt.hpa_hugify_style == HPA_HUGIFY_STYLE_LAZY,
+		.thp_collapse = opt.hpa_hugify_sync,
+		.thp_threshold = opt.hpa_hugification_threshold,
+		.thp_delay = opt.hpa_hugify_delay_ms / 1000,
 		.no_retain = !opt.retain,
 		.fence_slabs = opt.san_guard_small,
 		.fence_larges = opt.san_guard_large,

@@ -278,6 +278,11 @@ int os_huge_pages(void *addr, size_t size, bool wanted) {
 	return 0;
 }
 
+int os_collapse(void *addr, size_t size) {
+	(void)fake_range(addr, size);
+	return 0;
+}
+
 uint64_t os_now(void) {
 	return fake.now;
 }

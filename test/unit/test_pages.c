@@ -80,7 +80,7 @@ static void check_chunk(const struct chunk *chunk, struct sums *sums) {
 	for (int s = 0; s < PAGE_STATES; s++)
 		sums->state[chunk->owner - arena][s] += chunk->count[s];
 	bool unclean = chunk->count[PAGE_DIRTY] + chunk->count[PAGE_MUZZY] != 0;
-	assert_int_equal(chunk->listed, chunk->nfree > 0);
+	assert_int_equal(chunk->listed, chunk->state == CHUNK_SHARED);
 	assert_int_equal(list_empty(&chunk->unclean_link), !unclean);
 }
 
