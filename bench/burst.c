@@ -1,7 +1,8 @@
 /* burst.c - `threads` threads together allocate `mib` MiB in blocks of 16 B to 64 KiB, touch it, and free it
  * all once everybody has allocated; with keep=N one block in N stays alive. Then they park (parked=1) or exit,
- * and the process sits still for `idle` seconds. Figure: the resident set after that; over_kib is what it
- * exceeds 1.10 x live + 10 MiB by, where live is what the program still holds. */
+ * and the process sits still for `idle` seconds, but for a light load of the main thread: rate=N calls a second, of
+ * small blocks that a cache serves. With threads=0 the main thread does all of it. Figure: the resident set after that;
+ * over_kib is what it exceeds 1.10 x live + 10 MiB by, where live is what the program still holds. */
 #include "bench.h"
 
 struct burst_block {
@@ -34,8 +35,7 @@ static void burst_free(struct burst_thread *self, struct burst_block *list) {
 	}
 }
 
-static void *burst_body(void *arg) {
-	struct burst_thread *self = arg;
+static struct burst_block *burst_take(struct burst_thread *self) {
 	struct bench_random random = bench_random_make(self->seed);
 	struct burst_block *list = NULL;
 	for (size_t bytes = 0; bytes < self->bytes;) {
@@ -47,6 +47,12 @@ static void *burst_body(void *arg) {
 		list = block;
 		bytes += size;
 	}
+	return list;
+}
+
+static void *burst_body(void *arg) {
+	struct burst_thread *self = arg;
+	struct burst_block *list = burst_take(self);
 	pthread_barrier_wait(self->gate); /* everything is allocated */
 	pthread_barrier_wait(self->gate); /* the main thread has seen the peak */
 	burst_free(self, list);
@@ -56,10 +62,17 @@ static void *burst_body(void *arg) {
 	return NULL;
 }
 
-static void burst_start(pthread_t *id, struct burst_thread *thread, unsigned threads) {
-	for (unsigned i = 0; i < threads; i++) {
-		if (pthread_create(&id[i], NULL, burst_body, &thread[i]) != 0)
-			bench_fail("pthread_create");
+/* What a program does that has nothing to do: a few calls now and then, for so many seconds. */
+static void burst_idle(long seconds, long rate) {
+	struct bench_random random = bench_random_make(1);
+	struct timespec pause = {0, rate > 0 ? 2000000000 / rate : 0};
+	if (rate <= 0) {
+		bench_sleep(seconds);
+		return;
+	}
+	for (uint64_t end = bench_now() + (uint64_t)seconds * 1000000000; bench_now() < end;) {
+		free(bench_alloc(bench_random_log(&random, 4, 10)));
+		nanosleep(&pause, NULL);
 	}
 }
 
@@ -83,38 +96,53 @@ static void burst_report(const long *rss, size_t live) {
 	       (double)rss[2] - limit, live / 1024, rss[0], rss[1]);
 }
 
-int main(int argc, char **argv) {
-	(void)argc;
-	bench_start(argv, "threads mib idle parked keep");
-	unsigned threads = (unsigned)bench_number(argv, "threads", 32);
-	bool parked = bench_number(argv, "parked", 1) != 0;
-	pthread_barrier_t gate;
-	pthread_barrier_init(&gate, NULL, threads + 1);
-	pthread_t *id = bench_map(threads * sizeof *id);
-	struct burst_thread *thread = bench_map(threads * sizeof *thread);
-	for (unsigned i = 0; i < threads; i++) {
+static struct burst_thread *burst_prepare(char **argv, unsigned threads, pthread_barrier_t *gate) {
+	unsigned parts = threads > 0 ? threads : 1;
+	struct burst_thread *thread = bench_map(parts * sizeof *thread);
+	pthread_barrier_init(gate, NULL, threads + 1);
+	for (unsigned i = 0; i < parts; i++) {
 		thread[i].seed = i;
-		thread[i].bytes = ((size_t)bench_number(argv, "mib", 1024) << 20) / threads;
+		thread[i].bytes = ((size_t)bench_number(argv, "mib", 1024) << 20) / parts;
 		thread[i].keep = (unsigned long)bench_number(argv, "keep", 0);
-		thread[i].parked = parked;
-		thread[i].gate = &gate;
+		thread[i].parked = bench_number(argv, "parked", 1) != 0;
+		thread[i].gate = gate;
 	}
-	long rss[3];
-	burst_start(id, thread, threads);
-	pthread_barrier_wait(&gate);
+	return thread;
+}
+
+/* The main thread's part: all of it where there are no others. */
+static void burst_run(struct burst_thread *thread, unsigned threads, long *rss) {
+	pthread_t *id = bench_map((threads + 1) * sizeof *id);
+	struct burst_block *list = NULL;
+	for (unsigned i = 0; i < threads; i++) {
+		if (pthread_create(&id[i], NULL, burst_body, &thread[i]) != 0)
+			bench_fail("pthread_create");
+	}
+	if (threads == 0)
+		list = burst_take(thread);
+	pthread_barrier_wait(thread->gate);
 	rss[0] = bench_rss();
-	pthread_barrier_wait(&gate);
-	pthread_barrier_wait(&gate);
-	for (unsigned i = 0; i < threads && !parked; i++)
+	pthread_barrier_wait(thread->gate);
+	if (threads == 0)
+		burst_free(thread, list);
+	pthread_barrier_wait(thread->gate);
+	for (unsigned i = 0; i < threads && !thread->parked; i++)
 		pthread_join(id[i], NULL);
 	rss[1] = bench_rss();
-	bench_sleep(bench_number(argv, "idle", 15));
+}
+
+/* Threads that are parked still are when the process ends. */
+int main(int argc, char **argv) {
+	(void)argc;
+	bench_start(argv, "threads mib idle parked keep rate");
+	unsigned threads = (unsigned)bench_number(argv, "threads", 32);
+	pthread_barrier_t gate;
+	long rss[3];
+	struct burst_thread *thread = burst_prepare(argv, threads, &gate);
+	burst_run(thread, threads, rss);
+	burst_idle(bench_number(argv, "idle", 15), bench_number(argv, "rate", 0));
 	rss[2] = bench_rss();
-	if (parked)
-		pthread_barrier_wait(&gate);
-	for (unsigned i = 0; i < threads && parked; i++)
-		pthread_join(id[i], NULL);
-	burst_report(rss, burst_live(thread, threads));
+	burst_report(rss, burst_live(thread, threads > 0 ? threads : 1));
 	printf("\n");
 	return 0;
 }

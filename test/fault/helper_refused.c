@@ -37,8 +37,9 @@ static void pass(double seconds) {
 typedef int create_thread(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *),
                           void *argument);
 
-static int refusal; /* of the library's threads, which have attributes; 0: they are not refused */
-static unsigned tries;
+/* Atomic: the compiler knows better than that malloc could change them. */
+static _Atomic(int) refusal; /* of the library's threads, which have attributes; 0: they are not refused */
+static _Atomic(unsigned) tries;
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *),
                    void *argument) {
@@ -51,7 +52,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
 	return refusal != 0 ? refusal : real(thread, attributes, body, argument);
 }
 
-static unsigned messages;
+static _Atomic(unsigned) messages;
 static char said[200];
 
 static void keep_message(void *opaque, const char *text) {
