@@ -82,6 +82,7 @@ struct cache {
 	uint64_t allocated, freed; /* bytes past the bins; of a front: all, up to this moment */
 	uint64_t net;              /* bytes into the bins from below, less those out of them */
 	uint32_t visits;           /* to the full lane with a bin empty or full */
+	uint64_t looked;           /* at the clock last, and it said so */
 	uint32_t trims;            /* of them it has heeded: see thread_trim */
 	int32_t patience;          /* calls until the thread looks at the clock: none left at 0 or below */
 	bool lavish;               /* some bin was granted more than CACHE_UNIT */

@@ -167,26 +167,28 @@ static bool helper_stays(void) {
 }
 
 /* Until the next run: one step where pages wait for it, longer and longer where none do. A LEAVE may have been meant for
- * the helper before this one, so it only means: look again. */
-static void helper_sleep(unsigned quiet) {
+ * the helper before this one, so it only means: look again. True: somebody woke it, who may free more in a moment. */
+static bool helper_sleep(unsigned quiet) {
 	uint64_t before = os_now();
+	bool woken = false;
 	if (wake_change(WAKE_LEAVE, WAKE_AWAKE))
-		return;
+		return false;
 	if (quiet == 0) {
 		os_wait(&wake_word, WAKE_AWAKE, step);
 	} else if (quiet <= QUIET_ROUNDS) {
 		os_wait(&wake_word, WAKE_AWAKE, SECOND);
 	} else if (wake_change(WAKE_AWAKE, WAKE_ASLEEP)) {
 		os_wait(&wake_word, WAKE_ASLEEP, LONG_SLEEP);
-		(void)wake_change(WAKE_ASLEEP, WAKE_AWAKE);
+		woken = !wake_change(WAKE_ASLEEP, WAKE_AWAKE);
 	}
 	add_relaxed(&slept, os_now() - before);
+	return woken;
 }
 
 static void help(void *argument) {
 	(void)argument;
 	word_set(&thread_none);
-	for (unsigned quiet = 0; helper_stays(); quiet++) {
+	for (unsigned quiet = 0; helper_stays();) {
 		lock_take(&purge_lock);
 		purge_begin();
 		purge(os_now_coarse());
@@ -194,7 +196,7 @@ static void help(void *argument) {
 		add_relaxed(&runs, 1);
 		if (arena_count_unused() > 0)
 			quiet = 0;
-		helper_sleep(quiet);
+		quiet = helper_sleep(quiet) ? 0 : quiet + 1;
 	}
 	store_release(&helper, HELPER_NONE);
 	os_wake(&helper, INT_MAX); /* who waits in stop_helper */
@@ -316,6 +318,15 @@ static bool is_time(struct cache *cache, size_t size) {
 	return true;
 }
 
+/* The coarse clock stands still for some milliseconds: who has looked at it meanwhile need not do more. */
+static bool has_looked(struct cache *cache, uint64_t now) {
+	if (cache == NULL)
+		return false;
+	bool looked = cache->looked == now;
+	cache->looked = now;
+	return looked;
+}
+
 void thread_tick_malloc(struct cache *cache, size_t size) {
 	if (cache != NULL && unlikely(load_relaxed(&cache->attend)))
 		watch_attend(cache);
@@ -325,6 +336,8 @@ void thread_tick_malloc(struct cache *cache, size_t size) {
 		return;
 	expect(lock_none_held()); /* the helper's creation allocates */
 	uint64_t now = os_now_coarse();
+	if (likely(has_looked(cache, now)))
+		return;
 	thread_bury_others();
 	look_at_clock(now);
 	keep_pace(cache);
@@ -339,6 +352,9 @@ void thread_tick_free(struct cache *cache, size_t size) {
 		thread_purge(NULL, false);
 	if (likely(!is_time(cache, size)) || (cache == NULL && is_purging()))
 		return;
-	look_at_clock(os_now_coarse());
+	uint64_t now = os_now_coarse();
+	if (likely(has_looked(cache, now)))
+		return;
+	look_at_clock(now);
 	keep_pace(cache);
 }
