@@ -135,6 +135,9 @@ def resident(n):
     for name, parked in (("burst-parked", 1), ("burst-exited", 0)):
         rows.append(Workload(name, ["burst", "threads=32", mib, "idle=15", f"parked={parked}"], "rss_kib",
                              kind="together", bounds=[Bound("over_kib", "value", 0)]))
+    for name, threads in (("burst-light", 32), ("burst-alone", 0)):
+        rows.append(Workload(name, ["burst", f"threads={threads}", mib, "idle=15", "rate=200"], "rss_kib",
+                             kind="together", bounds=[Bound("over_kib", "value", 0)]))
     rows.append(Workload("burst-kept", ["burst", "threads=32", mib, "idle=15", "keep=50"], "rss_kib",
                          kind="together"))
     rows.append(Workload("idle-threads", ["idle", "threads=1000"], "kib_thread", kind="once",
