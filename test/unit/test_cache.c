@@ -1,4 +1,5 @@
-/* Limits of caches on made-up memory: what a bin may hold, by rule and by number, and that it never holds more. */
+/* Limits of caches on made-up memory: what a bin may hold, by rule and by number, and that it never holds more; what is
+ * counted; when the fast lane ends. */
 // ctest-timeout: 60
 #include <setjmp.h>
 #include <stdarg.h>
@@ -175,6 +176,10 @@ static void counts(void **state) {
 			cache_flush(&cache, step % 2000 == 0);
 		if (step % 1700 == 0)
 			cache_enable(&cache, !cache_enabled(&cache));
+		if (step % 300 == 0) {
+			cache_set_pace(test_below(&random, 2) == 0);
+			cache_keep_pace(&cache);
+		}
 		if (step % 900 == 0)
 			cache_move(&cache, arena_make((unsigned)test_below(&random, 2)),
 			           test_below(&random, 2) == 0);
@@ -186,6 +191,76 @@ static void counts(void **state) {
 			cache_give(&cache, class, mine[class][--live[class]]);
 	end();
 	arena_audit_all();
+}
+
+/* A block as the fast lane takes it; true if it had to visit. */
+static bool pop(unsigned class, void **out) {
+	struct cache_bin *bin = &cache.bin[class];
+	if (LOW16(bin->head) == bin->empty || --bin->left < 0) {
+		assert_non_null(*out = cache_take(&cache, class, arena));
+		return true;
+	}
+	*out = *bin->head++;
+	return false;
+}
+
+/* Pairs until the next visit; what was served is exact all the while. */
+static unsigned until_visit(unsigned class, uint64_t *served) {
+	unsigned pairs = 0;
+	for (bool visit = false; !visit; pairs++) {
+		void *taken;
+		visit = pop(class, &taken);
+		assert_int_equal(cache_served(&cache, class), ++*served);
+		*--cache.bin[class].head = taken; /* as the fast lane puts it back */
+	}
+	return pairs;
+}
+
+static void comes_at_the_pace(void **state) {
+	(void)state;
+	const unsigned class = 5;
+	uint64_t served = 0;
+	struct cache_settings wanted = settings();
+	begin(&wanted);
+	cache_set_pace(false);
+	(void)until_visit(class, &served);
+	cache.patience = CACHE_PATIENCE;
+	assert_int_equal(until_visit(class, &served), CACHE_GRANT);
+	assert_true(cache.patience <= 0);
+	cache_keep_pace(&cache); /* nothing to cut */
+	assert_int_equal(cache.bin[class].left, CACHE_GRANT - 1);
+	cache_set_pace(true);
+	cache_keep_pace(&cache);
+	assert_int_equal(cache_served(&cache, class), served);
+	assert_true(until_visit(class, &served) <= CACHE_UNIT);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(until_visit(class, &served), CACHE_UNIT);
+	cache_set_pace(false);
+	(void)until_visit(class, &served);
+	assert_int_equal(until_visit(class, &served), CACHE_GRANT);
+	end();
+}
+
+/* Grants are counted in 32 bits, requests in 64. */
+static void grants_do_not_overflow(void **state) {
+	(void)state;
+	const unsigned class = 5;
+	void *taken;
+	struct cache_settings wanted = settings();
+	begin(&wanted);
+	cache_set_pace(true);
+	(void)pop(class, &taken);
+	cache.depth[class].grants = UINT32_MAX / 2;
+	uint64_t before = cache_allocated(&cache);
+	cache_give(&cache, class, taken);
+	for (unsigned i = 1; i <= 3 * CACHE_UNIT; i++) {
+		(void)pop(class, &taken);
+		*--cache.bin[class].head = taken;
+		assert_int_equal(cache_allocated(&cache), before + i * (uint64_t)class_info[class].bytes);
+	}
+	assert_true(cache.depth[class].grants < 10);
+	cache_set_pace(false);
+	end();
 }
 
 static int start(void **state) {
@@ -204,6 +279,8 @@ int main(void) {
 		cmocka_unit_test(flushes_are_bounded),
 		cmocka_unit_test(classes_above_the_largest_pass),
 		cmocka_unit_test(counts),
+		cmocka_unit_test(comes_at_the_pace),
+		cmocka_unit_test(grants_do_not_overflow),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
