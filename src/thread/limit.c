@@ -81,7 +81,18 @@ static void take_back(size_t step) {
 
 /* -- the soft limit -------------------------------------------------------------------------------------------- */
 
-/* What goes with being above the limit begins and ends here. */
+/* What goes with being above the limit, and ends with it. Whoever changes that comes here; the last one sees how it is. */
+static void apply(void) {
+	lock_take(&threads_lock);
+	bool is = load_relaxed(&above);
+	arena_allow_more(!is);
+	cache_set_short(is);
+	cache_note_threads(thread_count());
+	lock_drop(&threads_lock);
+	if (is)
+		thread_ask_to_flush(NULL);
+}
+
 static void note(size_t used) {
 	size_t soft = load_relaxed(&limits[LIMIT_SOFT]);
 	bool was = load_relaxed(&above);
@@ -90,8 +101,7 @@ static void note(size_t used) {
 		return;
 	if (is)
 		add_relaxed(&exceeded, 1);
-	arena_allow_more(!is);
-	thread_shrink_caches(is);
+	apply();
 }
 
 /* Waits for a purge that is going on: it may be enough. Not for a few pages, nor for those that did not go the last time. */
