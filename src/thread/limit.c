@@ -27,7 +27,9 @@
 #define STEP_MIN   64
 #define STEP_PART  4         /* all arenas together may have this part of what is left */
 #define CALM_PART  32        /* of the soft limit */
-#define WORTH      (1 * MIB) /* of unused pages, to be purged before growing */
+#define WORTH      (1 * MIB) /* of unused pages, or... */
+#define WORTH_PART 64        /* ...a part of the limit, to be purged when an arena grows; or... */
+#define VAIN_PART  16        /* ...of what is in use, where that alone is beyond the limit */
 #define SPARE_PART 10        /* of the group's maximum, which the soft limit of itself leaves */
 
 static _Atomic(size_t) limits[LIMITS];               /* bytes, 0: none     [atomic] */
@@ -104,10 +106,16 @@ static void note(size_t used) {
 	apply();
 }
 
-/* Waits for a purge that is going on: it may be enough. Not for a few pages, nor for those that did not go the last time. */
+/* Unused bytes that are worth a purge: what goes is soon fetched again by a program that lives near its limit. */
+static size_t worth(const struct sum *sum, size_t limit) {
+	size_t live = sum->used - sum->unused, least = size_max(WORTH, limit / WORTH_PART);
+	return live > limit ? size_max(least, live / VAIN_PART) : least;
+}
+
+/* Waits for a purge that is going on: it may be enough. Not for pages that did not go the last time. */
 static void purge_for(size_t limit) {
 	struct sum before = add_up();
-	if (before.used <= limit || before.unused < WORTH + load_relaxed(&stuck))
+	if (before.used <= limit || before.unused < worth(&before, limit) + load_relaxed(&stuck))
 		return;
 	thread_purge(NULL, true);
 	add_relaxed(&purges, 1);
