@@ -10,7 +10,7 @@ void page_watch_growth(bool watched) {
 }
 
 RACY struct page_held page_peek_held(const struct pages *pages) {
-	size_t unused = pages->pages[PAGE_DIRTY] + pages->pages[PAGE_MUZZY];
+	size_t unused = pages->pages[PAGE_DIRTY] + pages->pages[PAGE_MUZZY] + pages->leaving;
 	return (struct page_held){pages->active + unused, unused};
 }
 

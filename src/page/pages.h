@@ -41,6 +41,7 @@ struct pages {
 	struct chunk *spare;               /* a wholly free chunk kept, or NULL */
 	struct decay decay[PAGE_STATES];
 	size_t pages[PAGE_STATES];
+	size_t leaving;             /* pages picked to be purged, which are in memory as yet */
 	size_t active;              /* pages; its address is given out */
 	size_t owned;               /* pages of all chunks that are the arena's */
 	size_t purged[PAGE_STATES]; /* pages that left the state by purging */

@@ -112,6 +112,7 @@ static void pick(struct pages *pages, struct chunk *chunk, size_t most, struct b
 	(void)pages_settle(pages, chunk);
 	victims->chunk = chunk;
 	victims->state = batch->to;
+	pages->leaving += victims->count;
 	batch->count++;
 }
 
@@ -195,6 +196,7 @@ static void give_victims(struct pages *pages, const struct victims *victims, enu
 	pages_note(pages, chunk, true);
 	struct chunk *whole = pages_settle(pages, chunk);
 	pages->purged[from] += victims->state != from ? victims->count : 0;
+	pages->leaving -= victims->count;
 	growth_note_less(pages);
 	lock_drop(&pages->lock);
 	if (whole != NULL)

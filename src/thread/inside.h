@@ -28,12 +28,10 @@ struct cache *word_cache(void);
 
 /* Asks all threads to attend when they next come to the full lane. Takes THREADS. */
 void thread_call_all(void);
-/* In a thread that attends: returns the cache's blocks if that was asked of all threads since the last time. */
+/* Asks the threads to return their caches' blocks when they next come to the full lane; not the one with `own`, which may
+ * be NULL. Takes THREADS. / In a thread that attends: does so if it was asked since the last time. */
+void thread_ask_to_flush(struct cache *own);
 void thread_flush_if_asked(struct cache *cache);
-
-/* Gives all caches a smaller share of their budget, and asks them to return their blocks / gives the share back. Takes
- * THREADS. */
-void thread_shrink_caches(bool is_short);
 
 void watch_start(void);
 /* True where threads are watched from birth. */

@@ -27,7 +27,9 @@
 #define STEP_MIN   64
 #define STEP_PART  4         /* all arenas together may have this part of what is left */
 #define CALM_PART  32        /* of the soft limit */
-#define WORTH      (1 * MIB) /* of unused pages, to be purged before growing */
+#define WORTH      (1 * MIB) /* of unused pages, or... */
+#define WORTH_PART 64        /* ...a part of the limit, to be purged when an arena grows; or... */
+#define VAIN_PART  16        /* ...of what is in use, where that alone is beyond the limit */
 #define SPARE_PART 10        /* of the group's maximum, which the soft limit of itself leaves */
 
 static _Atomic(size_t) limits[LIMITS];               /* bytes, 0: none     [atomic] */
@@ -81,7 +83,18 @@ static void take_back(size_t step) {
 
 /* -- the soft limit -------------------------------------------------------------------------------------------- */
 
-/* What goes with being above the limit begins and ends here. */
+/* What goes with being above the limit, and ends with it. Whoever changes that comes here; the last one sees how it is. */
+static void apply(void) {
+	lock_take(&threads_lock);
+	bool is = load_relaxed(&above);
+	arena_allow_more(!is);
+	cache_set_short(is);
+	cache_note_threads(thread_count());
+	lock_drop(&threads_lock);
+	if (is)
+		thread_ask_to_flush(NULL);
+}
+
 static void note(size_t used) {
 	size_t soft = load_relaxed(&limits[LIMIT_SOFT]);
 	bool was = load_relaxed(&above);
@@ -90,14 +103,19 @@ static void note(size_t used) {
 		return;
 	if (is)
 		add_relaxed(&exceeded, 1);
-	arena_allow_more(!is);
-	thread_shrink_caches(is);
+	apply();
 }
 
-/* Waits for a purge that is going on: it may be enough. Not for a few pages, nor for those that did not go the last time. */
+/* Unused bytes that are worth a purge: what goes is soon fetched again by a program that lives near its limit. */
+static size_t worth(const struct sum *sum, size_t limit) {
+	size_t live = sum->used - sum->unused, least = size_max(WORTH, limit / WORTH_PART);
+	return live > limit ? size_max(least, live / VAIN_PART) : least;
+}
+
+/* Waits for a purge that is going on: it may be enough. Not for pages that did not go the last time. */
 static void purge_for(size_t limit) {
 	struct sum before = add_up();
-	if (before.used <= limit || before.unused < WORTH + load_relaxed(&stuck))
+	if (before.used <= limit || before.unused < worth(&before, limit) + load_relaxed(&stuck))
 		return;
 	thread_purge(NULL, true);
 	add_relaxed(&purges, 1);

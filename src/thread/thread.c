@@ -178,7 +178,7 @@ int thread_set_arena(struct cache *cache, struct arena *arena) {
 }
 
 /* Counted first: who attends takes the request down before it looks at the count (watch_attend). */
-static void ask_to_flush(struct cache *own) {
+void thread_ask_to_flush(struct cache *own) {
 	uint32_t now = add_relaxed(&trims, 1) + 1;
 	thread_call_all();
 	if (own != NULL)
@@ -193,20 +193,11 @@ void thread_flush_if_asked(struct cache *cache) {
 	cache_flush(cache, false);
 }
 
-void thread_shrink_caches(bool is_short) {
-	lock_take(&threads_lock);
-	cache_set_short(is_short);
-	cache_note_threads(load_relaxed(&count));
-	lock_drop(&threads_lock);
-	if (is_short)
-		ask_to_flush(NULL);
-}
-
 size_t thread_trim(void) {
 	struct cache *cache = thread_enter();
 	if (cache != NULL)
 		cache_flush(cache, false);
-	ask_to_flush(cache);
+	thread_ask_to_flush(cache);
 	thread_bury_others();
 	transfer_drain(true);
 	uint64_t before = arena_count_given();
