@@ -1,6 +1,6 @@
 /* burst.c - `threads` threads together allocate `mib` MiB in blocks of 16 B to 64 KiB, touch it, and free it
  * all once everybody has allocated; with keep=N one block in N stays alive. Then they park (parked=1) or exit,
- * and the process sits still for `idle` seconds. Figure: the resident set after that; over_kib is what it
+ * and the process sits still for `idle` seconds (beat=1: but for bench_rest). Figure: the resident set after that; over_kib is what it
  * exceeds 1.10 x live + 10 MiB by, where live is what the program still holds. */
 #include "bench.h"
 
@@ -85,7 +85,7 @@ static void burst_report(const long *rss, size_t live) {
 
 int main(int argc, char **argv) {
 	(void)argc;
-	bench_start(argv, "threads mib idle parked keep");
+	bench_start(argv, "threads mib idle parked keep beat");
 	unsigned threads = (unsigned)bench_number(argv, "threads", 32);
 	bool parked = bench_number(argv, "parked", 1) != 0;
 	pthread_barrier_t gate;
@@ -108,7 +108,7 @@ int main(int argc, char **argv) {
 	for (unsigned i = 0; i < threads && !parked; i++)
 		pthread_join(id[i], NULL);
 	rss[1] = bench_rss();
-	bench_sleep(bench_number(argv, "idle", 15));
+	bench_rest(bench_number(argv, "idle", 15), bench_number(argv, "beat", 0) != 0);
 	rss[2] = bench_rss();
 	if (parked)
 		pthread_barrier_wait(&gate);
