@@ -175,6 +175,20 @@ static inline void bench_sleep(long seconds) {
 		;
 }
 
+/* What a program does that has nothing to do: small blocks at `rate` calls a second, 0: nothing at all. */
+static inline void bench_rest(long seconds, long rate) {
+	struct bench_random random = bench_random_make(1);
+	struct timespec pause = {0, rate > 0 ? 2000000000 / rate : 0};
+	if (rate <= 0) {
+		bench_sleep(seconds);
+		return;
+	}
+	for (uint64_t end = bench_now() + (uint64_t)seconds * 1000000000; bench_now() < end;) {
+		free(bench_alloc(bench_random_log(&random, 4, 10)));
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* Runs body(args + i * stride) in n threads and waits for all. */
 static inline void bench_threads(unsigned n, void *(*body)(void *), void *args, size_t stride) {
 	pthread_t *id = bench_map(n * sizeof *id + 1);

@@ -62,20 +62,6 @@ static void *burst_body(void *arg) {
 	return NULL;
 }
 
-/* What a program does that has nothing to do: a few calls now and then, for so many seconds. */
-static void burst_idle(long seconds, long rate) {
-	struct bench_random random = bench_random_make(1);
-	struct timespec pause = {0, rate > 0 ? 2000000000 / rate : 0};
-	if (rate <= 0) {
-		bench_sleep(seconds);
-		return;
-	}
-	for (uint64_t end = bench_now() + (uint64_t)seconds * 1000000000; bench_now() < end;) {
-		free(bench_alloc(bench_random_log(&random, 4, 10)));
-		nanosleep(&pause, NULL);
-	}
-}
-
 /* Adds up what the threads kept, and checks that it is still what was written. */
 static size_t burst_live(const struct burst_thread *thread, unsigned threads) {
 	size_t live = 0;
@@ -140,7 +126,7 @@ int main(int argc, char **argv) {
 	long rss[3];
 	struct burst_thread *thread = burst_prepare(argv, threads, &gate);
 	burst_run(thread, threads, rss);
-	burst_idle(bench_number(argv, "idle", 15), bench_number(argv, "rate", 0));
+	bench_rest(bench_number(argv, "idle", 15), bench_number(argv, "rate", 0));
 	rss[2] = bench_rss();
 	burst_report(rss, burst_live(thread, threads > 0 ? threads : 1));
 	printf("\n");
