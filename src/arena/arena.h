@@ -44,6 +44,15 @@ struct bin {
 	const struct span *last;      /* [lock] that it was filled from, for comparing */
 };
 
+/* Where a round of hollow.c is. */
+struct sweep {
+	uint64_t due;                   /* nanoseconds, of the next round          [all fields: purge lock] */
+	size_t left;                    /* slabs that may still be visited in this bin */
+	unsigned class, shard, quarter; /* list that is visited; quarter 0: none yet */
+	uint8_t round;                  /* 1 to 255 */
+	bool runs, all;
+};
+
 struct large_counts {
 	_Atomic(uint64_t) taken, given; /* [atomic] blocks */
 };
@@ -62,6 +71,8 @@ struct arena {
 	char name[ARENA_NAME_MAX]; /* [arenas lock] */
 	struct list larges;        /* [larges_lock] spans of its large blocks; only where `manual` */
 	struct lock larges_lock;   /* RANK_BIN */
+	struct sweep sweep;        /* [purge lock] */
+	_Atomic(size_t) hollow;    /* [atomic] pages of slabs that are not resident */
 	struct arena *next;        /* [arenas lock] of the records to use again */
 	struct pages pages;        /* pages.pool: the common one, or a manual arena's own */
 };
