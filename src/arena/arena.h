@@ -125,6 +125,8 @@ size_t arena_oversize_threshold(void); /* SIZE_LIMIT + PAGE when there is no ove
 
 /* Decay times of arenas made later. EFAULT: out of range. */
 int64_t arena_default_decay(enum page_state state);
+/* That of one arena. Dirty pages of the common pool have the longest time of all arenas that use it. */
+void arena_set_decay(struct arena *arena, enum page_state state, int64_t ms, uint64_t now);
 int arena_set_default_decay(enum page_state state, int64_t ms);
 
 /* Copies at most ARENA_NAME_MAX - 1 bytes, and an end. */

@@ -484,6 +484,28 @@ static void test_hollow_all(void **state) {
 	check_counts();
 }
 
+/* The common pool keeps pages as long as the arena that keeps them longest. */
+static void test_pool_time(void **state) {
+	(void)state;
+	for (unsigned set = 0; set <= ARENAS; set++) {
+		struct pool *pool = arena_pool();
+		assert_int_equal(load_relaxed(&pool->decay.ms), 10000);
+		struct span *span = page_take(&arena_at(0)->pages, SPAN_LARGE, 10 * CHUNK_PAGES, PAGE);
+		assert_non_null(span);
+		page_give(&arena_at(0)->pages, span);
+		assert_true(pool_read_stats(pool).dirty >= 10 * CHUNK);
+		for (unsigned i = 0; i < set; i++)
+			arena_set_decay(arena_at(i), PAGE_DIRTY, 0, fake.now);
+		arena_decay_all(fake.now, false);
+		assert_int_equal(pool_read_stats(pool).dirty == 0, set == ARENAS);
+		arena_set_decay(arena_at(0), PAGE_DIRTY, DECAY_NEVER, fake.now);
+		assert_int_equal(load_relaxed(&pool->decay.ms), DECAY_NEVER);
+		for (unsigned i = 0; i < ARENAS; i++)
+			arena_set_decay(arena_at(i), PAGE_DIRTY, 10000, fake.now);
+		arena_decay_all(fake.now, true);
+	}
+}
+
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
@@ -491,7 +513,7 @@ int main(void) {
 		cmocka_unit_test(test_fullest_first), cmocka_unit_test(test_mixed_arenas),
 		cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_large),
 		cmocka_unit_test(test_hollow),        cmocka_unit_test(test_hollow_all),
-		cmocka_unit_test(test_misuse),
+		cmocka_unit_test(test_pool_time),     cmocka_unit_test(test_misuse),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
