@@ -108,12 +108,15 @@ struct block_facts arena_describe(const void *block) {
 /* -- decay and statistics -------------------------------------------------------------------------------------- */
 
 void arena_decay_all(uint64_t now, bool all) {
-	EACH_ARENA (arena, i)
+	EACH_ARENA (arena, i) {
+		arena_hollow(arena, now, all);
 		page_decay(&arena->pages, now, all);
+	}
 	pool_decay(arena_pool(), now, all);
 }
 
 void arena_decay(struct arena *arena, uint64_t now, bool all) {
+	arena_hollow(arena, now, all);
 	page_decay(&arena->pages, now, all);
 	if (arena_own_pool(arena) == NULL)
 		pool_decay(arena_pool(), now, all);

@@ -44,6 +44,15 @@ struct bin {
 	const struct span *last;      /* [lock] that it was filled from, for comparing */
 };
 
+/* Where a round of hollow.c is. */
+struct sweep {
+	uint64_t due;                   /* nanoseconds, of the next round          [all fields: purge lock] */
+	size_t left;                    /* slabs that may still be visited in this bin */
+	unsigned class, shard, quarter; /* list that is visited; quarter 0: none yet */
+	uint8_t round;                  /* 1 to 255 */
+	bool runs, all;
+};
+
 struct large_counts {
 	_Atomic(uint64_t) taken, given; /* [atomic] blocks */
 };
@@ -62,6 +71,8 @@ struct arena {
 	char name[ARENA_NAME_MAX]; /* [arenas lock] */
 	struct list larges;        /* [larges_lock] spans of its large blocks; only where `manual` */
 	struct lock larges_lock;   /* RANK_BIN */
+	struct sweep sweep;        /* [purge lock] */
+	_Atomic(size_t) hollow;    /* [atomic] pages of slabs that are not resident */
 	struct arena *next;        /* [arenas lock] of the records to use again */
 	struct pages pages;        /* pages.pool: the common one, or a manual arena's own */
 };
@@ -114,6 +125,8 @@ size_t arena_oversize_threshold(void); /* SIZE_LIMIT + PAGE when there is no ove
 
 /* Decay times of arenas made later. EFAULT: out of range. */
 int64_t arena_default_decay(enum page_state state);
+/* That of one arena. Dirty pages of the common pool have the longest time of all arenas that use it. */
+void arena_set_decay(struct arena *arena, enum page_state state, int64_t ms, uint64_t now);
 int arena_set_default_decay(enum page_state state, int64_t ms);
 
 /* Copies at most ARENA_NAME_MAX - 1 bytes, and an end. */

@@ -13,11 +13,20 @@ unsigned bin_fill(struct arena *arena, unsigned class, void **slots, unsigned co
 void bin_flush(unsigned class, void **slots, unsigned count);
 /* The slab that is filled next: the fullest with a free region. NULL: there is none. */
 struct span *bin_fullest(struct bin *bin) REQUIRES(bin->lock);
+/* Puts a slab whose free count changed where it belongs; one that is empty leaves the bin and is put on `emptied`, to be
+ * given back when the lock is dropped. */
+void bin_settle(struct bin *bin, struct span *slab, struct list *emptied) REQUIRES(bin->lock);
+void bin_give_slabs(struct list *emptied);
 /* Frees all its blocks. */
 void bin_reset(struct bin *bin);
 /* Its counts begin at zero. */
 void bin_forget(struct bin *bin);
 void bin_audit(struct bin *bin, unsigned class);
+
+/* -- hollow.c: empty pages of slabs -------------------------------------------------------------------------------- */
+
+/* Purges pages of idle slabs that hold no block, as much as is due at `now`; with `all`, of all slabs. PURGE is held. */
+void arena_hollow(struct arena *arena, uint64_t now, bool all);
 
 /* -- registry.c: the table, for manual arenas ------------------------------------------------------------------ */
 

@@ -144,7 +144,9 @@ void arena_read(struct arena *arena, struct arena_reading *reading) {
 	}
 	reading->mapped += reading->base + reading->internal;
 	reading->resident = reading->base + reading->internal + reading->pinned +
-	                    (reading->pactive + reading->pdirty) * PAGE;
+	                    (reading->pactive + reading->pdirty -
+	                     size_min(load_relaxed(&arena->hollow), reading->pactive)) *
+	                            PAGE;
 }
 
 /* -- what is over ---------------------------------------------------------------------------------------------- */

@@ -77,6 +77,24 @@ int64_t arena_default_decay(enum page_state state) {
 	return load_relaxed(&default_decay_ms[state]);
 }
 
+/* -1 is longest. */
+static void settle_pool_decay(uint64_t now) {
+	int64_t longest = 0;
+	EACH_ARENA (arena, i) {
+		int64_t ms = load_relaxed(&arena->pages.decay[PAGE_DIRTY].ms);
+		if (arena_own_pool(arena) == NULL && longest >= 0 && (ms < 0 || ms > longest))
+			longest = ms;
+	}
+	if (longest != load_relaxed(&pool.decay.ms))
+		pool_set_decay(&pool, longest, now);
+}
+
+void arena_set_decay(struct arena *arena, enum page_state state, int64_t ms, uint64_t now) {
+	page_set_decay(&arena->pages, state, ms, now);
+	if (state == PAGE_DIRTY && arena_own_pool(arena) == NULL)
+		settle_pool_decay(now);
+}
+
 int arena_set_default_decay(enum page_state state, int64_t ms) {
 	if (ms < DECAY_NEVER || ms > DECAY_MS_LIMIT)
 		return EFAULT;
@@ -113,6 +131,7 @@ static struct arena *make_automatic(unsigned index) REQUIRES(arenas_lock) {
 	arena->index = arena->pages.index = index;
 	pages_init(&arena->pages, &pool, decay_ms, os_now());
 	enter(arena);
+	settle_pool_decay(arena->born);
 	return arena;
 }
 

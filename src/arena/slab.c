@@ -26,7 +26,7 @@ static void delist(struct bin *bin, struct span *slab) REQUIRES(bin->lock) {
 	bin->full -= slab->quarter == 0;
 }
 
-/* Puts a slab whose free count changed where it belongs. */
+/* Puts a slab with a block where it belongs. */
 static void relist(struct bin *bin, struct span *slab) REQUIRES(bin->lock) {
 	unsigned quarter = quarter_of(slab);
 	if (quarter == slab->quarter)
@@ -79,6 +79,8 @@ static void prepare_slab(struct span *slab, struct arena *arena, unsigned class)
 	slab->arena = arena;
 	slab->class = class;
 	slab->free = class_info[class].regions;
+	slab->seen = 0;
+	slab->hollow = 0;
 	memset(slab->open, 0, sizeof slab->open);
 	bitmap_set_range(slab->open, 0, slab->free);
 	map_enter(slab);
@@ -93,7 +95,7 @@ static struct span *new_slab(struct arena *arena, struct bin *bin, unsigned clas
 	lock_take(&bin->lock);
 	if (slab == NULL)
 		return NULL;
-	slab->shard = (uint32_t)(bin - load_relaxed(&arena->bins[class]));
+	slab->shard = (uint8_t)(bin - load_relaxed(&arena->bins[class]));
 	bin->live++;
 	bin->created++;
 	enlist(bin, slab, quarter_of(slab));
@@ -109,12 +111,21 @@ struct span *bin_fullest(struct bin *bin) {
 	return NULL;
 }
 
+/* Counts the slab's pages as resident again, or as its arena's no more. */
+static COLD void forget_hollow(struct span *slab) {
+	sub_relaxed(&slab->arena->hollow, bit_count(slab->hollow));
+	slab->hollow = 0;
+}
+
 /* Takes up to `count` regions of one slab, lowest first. */
 static unsigned take_regions(struct span *slab, void **slots, unsigned count) {
 	const size_t bytes = class_info[slab->class].bytes;
 	unsigned taken = 0, word = slab->from;
 	if (count > slab->free)
 		count = slab->free;
+	slab->seen = 0;
+	if (unlikely(slab->hollow != 0))
+		forget_hollow(slab);
 	while (taken < count) {
 		uint64_t open = slab->open[word];
 		while (open != 0 && taken < count) {
@@ -168,9 +179,20 @@ static bool give_region(struct span *slab, const void *ptr) {
 	}
 	bitmap_set(slab->open, region);
 	slab->free++;
+	slab->seen = 0;
 	if (region / 64 < slab->from)
 		slab->from = (uint8_t)(region / 64);
 	return true;
+}
+
+void bin_settle(struct bin *bin, struct span *slab, struct list *emptied) {
+	if (slab->free < class_info[slab->class].regions) {
+		relist(bin, slab);
+		return;
+	}
+	delist(bin, slab);
+	list_push(emptied, &slab->link);
+	bin->live--;
 }
 
 /* Brings one block back. A slab that becomes empty leaves the bin and is put on `emptied`. */
@@ -178,20 +200,16 @@ static bool give_block(struct bin *bin, struct span *slab, const void *ptr, stru
 	REQUIRES(bin->lock) {
 	if (unlikely(!give_region(slab, ptr)))
 		return false;
-	if (slab->free < class_info[slab->class].regions) {
-		relist(bin, slab);
-		return true;
-	}
-	delist(bin, slab);
-	list_push(emptied, &slab->link);
-	bin->live--;
+	bin_settle(bin, slab, emptied);
 	return true;
 }
 
-static void give_slabs(struct list *emptied) {
+void bin_give_slabs(struct list *emptied) {
 	list_each_safe (emptied, node) {
 		struct span *slab = container_of(node, struct span, link);
 		list_remove(node);
+		if (unlikely(slab->hollow != 0))
+			forget_hollow(slab);
 		map_remove(slab);
 		page_give(&slab->arena->pages, slab);
 	}
@@ -229,7 +247,7 @@ static unsigned flush_one_bin(const struct span *first, void **slots, unsigned c
 	bin->flushed += given;
 	bin->flushes++;
 	lock_drop(&bin->lock);
-	give_slabs(&emptied);
+	bin_give_slabs(&emptied);
 	return left;
 }
 
@@ -259,7 +277,7 @@ void bin_reset(struct bin *bin) {
 	bin->live = bin->full = 0;
 	bin->last = NULL;
 	lock_drop(&bin->lock);
-	give_slabs(&emptied);
+	bin_give_slabs(&emptied);
 }
 
 void bin_forget(struct bin *bin) {

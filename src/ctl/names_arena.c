@@ -118,7 +118,7 @@ static int write_decay_ms(size_t index, enum page_state state, ssize_t ms) {
 	struct arena *arena = arena_of(index);
 	if (arena == NULL || ms < DECAY_NEVER || ms > DECAY_MS_LIMIT)
 		return EFAULT;
-	page_set_decay(&arena->pages, state, ms, os_now());
+	arena_set_decay(arena, state, ms, os_now());
 	thread_purge(arena, false); /* 0: at once */
 	return 0;
 }

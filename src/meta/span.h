@@ -29,7 +29,9 @@ struct span {
 	uint16_t free;   /* slab: regions not handed out                                   [bin lock] */
 	uint8_t from;    /* slab: no open region below word `from` of open[]               [bin lock] */
 	bool fenced;     /* between two guard pages, which are not in `pages`       [const while live] */
-	uint32_t shard;  /* slab: which bin of its class in the arena            [const while live] */
+	uint8_t shard;   /* slab: which bin of its class in the arena            [const while live] */
+	uint8_t seen;    /* slab: round that saw it, 0 once it is used: see arena/hollow.c [bin lock] */
+	uint16_t hollow; /* slab: its pages that were purged                               [bin lock] */
 	struct chunk *chunk; /* that it begins in                                    [const while live] */
 	struct list link;    /* slab: in its bin; large: in its manual arena              [bin lock] */
 	uint64_t open[8];    /* slab: bit i set: region i is free                         [bin lock] */

@@ -61,6 +61,8 @@ struct chunk {
 	bool has_muzzy;
 	struct list link;         /* in a list of pages or pool, by free run */
 	struct list unclean_link; /* in a list of pages: has free dirty or muzzy pages */
+	uint32_t
+		run_above; /* first of a pooled range with unclean pages: how many at its end are known clean */
 	uint32_t dense_since; /* second when it was first seen with few free pages; 0: not   [purge lock] */
 	uint8_t thp;          /* enum chunk_thp                                              [purge lock] */
 	uint64_t free[CHUNK_WORDS];

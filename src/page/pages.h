@@ -96,6 +96,16 @@ void page_set_dss(struct pages *pages, enum page_dss dss);
 size_t page_grow_limit(const struct pages *pages);
 bool page_set_grow_limit(struct pages *pages, size_t bytes);
 
+/* Pages inside a span that hold nothing, nor do others look at them: bit i is its page i. */
+struct page_hole {
+	struct span *span;
+	uint16_t pages, taken;
+};
+/* Purges them; they read as zero then, or as before. What was refused leaves `pages`. PURGE is held. */
+void page_purge_holes(struct page_hole *holes, size_t count);
+/* Is the memory of somebody else's making, and not purged so? */
+bool page_is_foreign(const struct span *span);
+
 /* True once the dirty decay time of any arena was 0: then every free is to be followed by a purge. */
 bool page_purges_at_once(void);
 

@@ -33,12 +33,40 @@ static size_t count_unclean(const struct chunk *first, size_t count) {
 	return sum;
 }
 
+/* How many chunks at the end of a range are known to be clean. */
+static size_t clean_above(const struct chunk *first) {
+	return first->run_unclean == 0 ? first->run : first->run_above;
+}
+
+/* The same of chunks that are no range: exact. */
+static size_t count_clean_above(const struct chunk *first, size_t count) {
+	size_t above = 0;
+	while (above < count && !is_unclean(next_chunk(first, count - above - 1)))
+		above++;
+	return above;
+}
+
+size_t range_unclean_end(const struct chunk *first) {
+	size_t end = first->run - clean_above(first);
+	while (end > 0 && !is_unclean(next_chunk(first, end - 1)))
+		end--;
+	return end;
+}
+
+size_t range_unclean_start(const struct chunk *first, size_t end, size_t most) {
+	size_t start = end;
+	while (start > 0 && end - start < most && is_unclean(next_chunk(first, start - 1)))
+		start--;
+	return start;
+}
+
 /* -- ranges ---------------------------------------------------------------------------------------------------- */
 
-static void insert_range(struct pool *pool, struct chunk *first, size_t run, size_t unclean)
+static void insert_range(struct pool *pool, struct chunk *first, size_t run, size_t unclean, size_t above)
 	REQUIRES(pool->lock) {
 	first->run = (uint32_t)run;
 	first->run_unclean = (uint32_t)unclean;
+	first->run_above = (uint32_t)above;
 	next_chunk(first, run - 1)->run = (uint32_t)run;
 	struct pool_set *set = unclean > 0 ? &pool->unclean : &pool->clean;
 	unsigned bucket = bucket_of(run);
@@ -94,39 +122,43 @@ struct chunk *range_ending_at(const struct pool *pool, uintptr_t end) {
 }
 
 void range_enter(struct pool *pool, struct chunk *first, size_t count) {
-	insert_range(pool, first, count, note_chunks(pool, first, count, true));
+	size_t unclean = note_chunks(pool, first, count, true);
+	insert_range(pool, first, count, unclean, count_clean_above(first, count));
 }
 
 static void enter_chunks(struct pool *pool, struct chunk *first, size_t count) REQUIRES(pool->lock) {
 	struct chunk *before = range_chunk(pool, first->base - CHUNK),
 		     *after = range_chunk(pool, first->base + count * CHUNK);
-	size_t run = count, unclean = note_chunks(pool, first, count, true);
+	size_t run = count, unclean = note_chunks(pool, first, count, true),
+	       above = count_clean_above(first, count);
 	if (after != NULL) {
 		remove_range(pool, after);
+		above = after->run_unclean == 0 ? after->run + above : after->run_above;
 		run += after->run;
 		unclean += after->run_unclean;
 	}
 	if (before != NULL) {
 		before = range_of_last(before);
 		remove_range(pool, before);
+		above += above == run ? clean_above(before) : 0;
 		run += before->run;
 		unclean += before->run_unclean;
 		first = before;
 	}
-	insert_range(pool, first, run, unclean);
+	insert_range(pool, first, run, unclean, above);
 }
 
 /* Cuts [at, at + count) chunks out of the range; what is left of it stays pooled. */
 struct chunk *range_cut(struct pool *pool, struct chunk *first, size_t at, size_t count) {
-	size_t run = first->run, rest = run - at - count;
+	size_t run = first->run, rest = run - at - count, above = clean_above(first);
 	struct chunk *taken = next_chunk(first, at);
 	remove_range(pool, first);
 	size_t found = note_chunks(pool, taken, count, false), unclean = first->run_unclean - found;
-	size_t below = at == 0 ? 0 : rest == 0 ? unclean : count_unclean(first, at);
+	size_t below = at == 0 ? 0 : rest <= above ? unclean : count_unclean(first, at);
 	if (at > 0)
-		insert_range(pool, first, at, below);
+		insert_range(pool, first, at, below, above > rest + count ? above - rest - count : 0);
 	if (rest > 0)
-		insert_range(pool, next_chunk(taken, count), rest, unclean - below);
+		insert_range(pool, next_chunk(taken, count), rest, unclean - below, size_min(above, rest));
 	taken->run_unclean = (uint32_t)found;
 	return taken;
 }
@@ -358,12 +390,7 @@ static struct chunk *take_oldest_unclean(struct pool *pool, size_t most, size_t 
 		return NULL;
 	struct list *bucket = &pool->unclean.bucket[bit_highest(pool->unclean.filled)];
 	struct chunk *first = container_of(bucket->prev, struct chunk, link);
-	size_t end = first->run;
-	while (!is_unclean(next_chunk(first, end - 1)))
-		end--;
-	size_t start = end;
-	while (start > 0 && end - start < most && is_unclean(next_chunk(first, start - 1)))
-		start--;
+	size_t end = range_unclean_end(first), start = range_unclean_start(first, end, most);
 	*count = end - start;
 	return range_cut(pool, first, start, end - start);
 }
@@ -562,6 +589,7 @@ static void audit_set(const struct pool_set *set, size_t *chunks, size_t pages[P
 			must(bucket_of(first->run) == b, first);
 			must(next_chunk(first, first->run - 1)->run == first->run, first);
 			must(count_unclean(first, first->run) == first->run_unclean, first);
+			must(clean_above(first) <= count_clean_above(first, first->run), first);
 			*chunks += first->run;
 			for (size_t i = 0; i < first->run; i++) {
 				struct chunk *chunk = next_chunk(first, i);

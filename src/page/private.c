@@ -272,18 +272,34 @@ bool private_take_at(struct pool *pool, uintptr_t base, size_t count) {
 
 /* -- purging --------------------------------------------------------------------------------------------------- */
 
-/* The range that waits longest, if it may go whole. */
-static struct chunk *oldest_unclean(struct pool *pool, size_t limit) REQUIRES(pool->lock) {
+static size_t unclean_pages(const struct chunk *first, size_t count) {
+	size_t pages = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct chunk *chunk = next_chunk(first, i);
+		pages += (size_t)chunk->count[PAGE_DIRTY] + chunk->count[PAGE_MUZZY];
+	}
+	return pages;
+}
+
+/* Of the range that waits longest, taken out, what may go: all of it, or as many chunks as it takes, if the source agrees
+ * to cut them off. NULL: nothing. */
+static struct chunk *take_unclean(struct pool *pool, size_t limit) REQUIRES(pool->lock) {
 	size_t pages = pool->pages[PAGE_DIRTY] + pool->pages[PAGE_MUZZY];
 	if (pool->unclean.filled == 0 || pages <= limit)
 		return NULL;
 	struct list *bucket = &pool->unclean.bucket[bit_highest(pool->unclean.filled)];
 	struct chunk *first = container_of(bucket->prev, struct chunk, link);
-	size_t own = 0;
-	for (size_t i = 0; i < first->run; i++)
-		own += (size_t)next_chunk(first, i)->count[PAGE_DIRTY] +
-		       next_chunk(first, i)->count[PAGE_MUZZY];
-	return limit == 0 || own <= pages - limit ? range_cut(pool, first, 0, first->run) : NULL;
+	if (limit == 0 || unclean_pages(first, first->run) <= pages - limit)
+		return range_cut(pool, first, 0, first->run);
+	size_t most = (pages - limit) / CHUNK_PAGES;
+	if (most == 0)
+		return NULL;
+	size_t end = range_unclean_end(first), start = range_unclean_start(first, end, most);
+	(void)range_cut(pool, first, 0, first->run);
+	lock_drop(&pool->lock);
+	first = cut_out(pool, first, start, end - start);
+	lock_take(&pool->lock);
+	return first;
 }
 
 enum page_state pool_purge_part(struct pool *pool, const struct hook_part *part, bool lazily) {
@@ -327,11 +343,8 @@ static void purge_odd(struct pool *pool, struct chunk *chunk);
 
 void private_purge(struct pool *pool, size_t limit) {
 	struct chunk *first;
-	while ((first = oldest_unclean(pool, limit)) != NULL) {
-		size_t pages = 0;
-		for (size_t i = 0; i < first->run; i++)
-			pages += (size_t)next_chunk(first, i)->count[PAGE_DIRTY] +
-			         next_chunk(first, i)->count[PAGE_MUZZY];
+	while ((first = take_unclean(pool, limit)) != NULL) {
+		size_t pages = unclean_pages(first, first->run);
 		pool->leaving = pages;
 		lock_drop(&pool->lock);
 		purge_range(pool, first);

@@ -187,6 +187,45 @@ static void purge_batch(struct batch *batch) {
 	purge_ranges(batch, ranges, count);
 }
 
+/* -- pages inside spans ---------------------------------------------------------------------------------------- */
+
+bool page_is_foreign(const struct span *span) {
+	return load_relaxed(&span->chunk->pool)->is_private;
+}
+
+/* The i-th range is of holes[of[i]]. */
+static void purge_hole_ranges(struct page_hole *holes, const uint16_t *of, const struct os_range *ranges,
+                              size_t count) {
+	size_t calls = 0;
+	for (size_t done = 0; done < count; done++) {
+		done += os_purge_ranges(ranges + done, count - done, false, &calls);
+		if (done < count)
+			holes[of[done]].pages = 0;
+	}
+}
+
+void page_purge_holes(struct page_hole *holes, size_t count) {
+	struct os_range ranges[RANGES];
+	uint16_t of[RANGES];
+	size_t filled = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct span *span = holes[i].span;
+		thp_before_purge(span->chunk);
+		for (uint64_t left = holes[i].pages; left != 0;) {
+			unsigned first = bit_lowest(left), run = bit_lowest(~(left >> first));
+			left &= ~((((uint64_t)1 << run) - 1) << first);
+			of[filled] = (uint16_t)i;
+			ranges[filled++] = (struct os_range){(void *)(span->base + first * PAGE), run * PAGE};
+		}
+		if (filled + 8 > RANGES || i + 1 == count) {
+			purge_hole_ranges(holes, of, ranges, filled);
+			filled = 0;
+		}
+	}
+}
+
+/* -- along the curve ------------------------------------------------------------------------------------------- */
+
 /* Victims come free again; a chunk that is wholly free then goes to the pool. */
 static void give_victims(struct pages *pages, const struct victims *victims, enum page_state from)
 	REQUIRES(pages->lock) {

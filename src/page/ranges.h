@@ -19,6 +19,10 @@ struct chunk *range_ending_at(const struct pool *pool, uintptr_t end) REQUIRES(p
 struct chunk *range_find(const struct pool *pool, size_t count, size_t align) REQUIRES(pool->lock);
 size_t range_fit(const struct chunk *first, size_t count, size_t align);
 
+/* Past its last unclean chunk; 0: there is none / where the unclean chunks before `end` begin, of at most `most`. */
+size_t range_unclean_end(const struct chunk *first);
+size_t range_unclean_start(const struct chunk *first, size_t end, size_t most);
+
 /* Cuts [at, at + count) chunks out of the range; what is left of it stays pooled. */
 struct chunk *range_cut(struct pool *pool, struct chunk *first, size_t at, size_t count) REQUIRES(pool->lock);
 /* Enters taken chunks as a range of their own, whatever they touch. */

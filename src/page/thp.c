@@ -70,14 +70,15 @@ static unsigned tend_bucket(struct list *bucket, uint64_t now, uintptr_t chunks[
 	return count;
 }
 
+/* Dense chunks are in one of the two uppermost levels: full ones each time, of the others a bucket at a time. */
 void thp_tend(struct pages *pages, uint64_t now) {
 	if (!hook_thp_comes() && !hook_thp_of_dense())
 		return;
 	uintptr_t chunks[2 * TEND_MOST];
-	struct list *dense = pages->bucket[PAGES_LEVELS - 1];
-	unsigned count = tend_bucket(&dense[PAGES_FULL], now, chunks);
-	pages->tended = (pages->tended + 1) % PAGES_BUCKETS;
-	count += tend_bucket(&dense[pages->tended], now, chunks + count);
+	unsigned count = tend_bucket(&pages->bucket[PAGES_LEVELS - 1][PAGES_FULL], now, chunks);
+	pages->tended = (pages->tended + 1) % (2 * PAGES_BUCKETS);
+	unsigned level = PAGES_LEVELS - 1 - pages->tended / PAGES_BUCKETS;
+	count += tend_bucket(&pages->bucket[level][pages->tended % PAGES_BUCKETS], now, chunks + count);
 	if (count == 0)
 		return;
 	lock_drop(&pages->lock);

@@ -97,11 +97,17 @@ static void prepare_sizes(struct arena_settings *settings) {
 	}
 }
 
+static enum page_thp wanted_thp(void) {
+	if (opt.thp == THP_DEFAULT && opt.hpa && opt.hpa_hugify_style == HPA_HUGIFY_STYLE_EAGER)
+		return PAGE_THP_ALWAYS;
+	return opt.thp > (int)THP_NEVER ? PAGE_THP_DEFAULT : (enum page_thp)opt.thp;
+}
+
 static void prepare_pages(void) {
 	os.purge_batch = opt.process_madvise_max_batch;
 	page_prepare(&(struct page_settings){
 		.dss = (enum page_dss)opt.dss,
-		.thp = opt.thp > (int)THP_NEVER ? PAGE_THP_DEFAULT : (enum page_thp)opt.thp,
+		.thp = wanted_thp(),
 		.thp_of_dense = opt.hpa && opt.hpa_hugify_style == HPA_HUGIFY_STYLE_LAZY,
 		.thp_collapse = opt.hpa_hugify_sync,
 		.thp_threshold = opt.hpa_hugification_threshold,

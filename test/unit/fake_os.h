@@ -21,7 +21,14 @@
 #define FAKE_SIZE  (8 * GIB)
 #define FAKE_PAGES (FAKE_SIZE / PAGE)
 
-enum { FAKE_MAPPED = 1, FAKE_WRITTEN = 2, FAKE_MOVED = 4, FAKE_CLOSED = 8 };
+enum {
+	FAKE_MAPPED = 1,
+	FAKE_WRITTEN = 2,
+	FAKE_MOVED = 4,
+	FAKE_CLOSED = 8,
+	FAKE_NOT_HUGE = 16,
+	FAKE_HUGE = 32
+};
 
 struct os_facts os = {.page_size = 4096, .cpus = 2, .overcommits = true, .max_maps = 65530};
 
@@ -31,6 +38,7 @@ static struct fake {
 	uint64_t fail_in; /* this many mappings from now, one is refused; 0: none */
 	bool fail_map;    /* all mappings are refused */
 	bool fail_unmap, fail_purge, fail_lazy, fail_refresh, fail_move, fail_open;
+	uint64_t fail_purge_in;   /* this many purges from now, one is refused; 0: none */
 	uint64_t fail_protect_in; /* this many calls from now, one is refused; 0: none */
 	bool lazy_is_now;         /* pages purged lazily lose their contents at once */
 	bool purges_owned;        /* purging pages that a block owns is expected */
@@ -191,7 +199,7 @@ int os_purge(void *addr, size_t size) {
 	if (!fake_holds((uintptr_t)addr, size))
 		return fake_purge_records(addr, size);
 	fake.purges++;
-	if (fake.fail_purge)
+	if (fake.fail_purge || (fake.fail_purge_in != 0 && --fake.fail_purge_in == 0))
 		return ENOMEM;
 	fake_drop(addr, size, true);
 	return 0;
@@ -228,7 +236,7 @@ int os_refresh(void *addr, size_t size) {
 	fake_drop(addr, size, true);
 	size_t first = fake_range(addr, size);
 	for (size_t i = first; i < first + size / PAGE; i++)
-		fake.page[i] &= (uint8_t)~FAKE_MOVED;
+		fake.page[i] &= (uint8_t) ~(FAKE_MOVED | FAKE_NOT_HUGE | FAKE_HUGE);
 	return 0;
 }
 
@@ -273,8 +281,13 @@ bool os_dss_owns(const void *addr) {
 }
 
 int os_huge_pages(void *addr, size_t size, bool wanted) {
-	if (fake_holds((uintptr_t)addr, size))
-		fake.advised[wanted] += size / PAGE;
+	if (!fake_holds((uintptr_t)addr, size))
+		return 0;
+	fake.advised[wanted] += size / PAGE;
+	size_t first = fake_range(addr, size);
+	for (size_t i = first; i < first + size / PAGE; i++)
+		fake.page[i] = (uint8_t)((fake.page[i] & ~(FAKE_NOT_HUGE | FAKE_HUGE)) |
+		                         (wanted ? FAKE_HUGE : FAKE_NOT_HUGE));
 	return 0;
 }
 

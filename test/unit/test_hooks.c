@@ -394,6 +394,34 @@ static void run(size_t steps) {
 
 /* -- tests -- */
 
+/* A range goes by parts along the curve where its source lets it be cut, else whole when all of it is due. */
+static void test_stepwise(void **state) {
+	(void)state;
+	static const int64_t second_ms[PAGE_STATES] = {1000, 0};
+	for (unsigned refuse = 0; refuse < 2; refuse++) {
+		source_reset();
+		src.refuse[SPLIT] = refuse == 0 ? 0 : 16;
+		arena_begin(&recording, second_ms);
+		struct block *b = &block[0];
+		assert_true(take(b, 40 * CHUNK_PAGES, PAGE));
+		give(b);
+		size_t before = page_read_stats(&pages).dirty, half = 0;
+		assert_int_equal(before, 40 * CHUNK_PAGES);
+		for (unsigned i = 0; i < 110; i++) {
+			now += (uint64_t)10 * 1000000;
+			page_decay(&pages, now, false);
+			size_t dirty = page_read_stats(&pages).dirty;
+			assert_true(dirty <= before);
+			half = i == 50 ? dirty : half;
+			before = dirty;
+		}
+		assert_int_equal(before, 0);
+		assert_in_range(half, refuse ? 40 * CHUNK_PAGES : 15 * CHUNK_PAGES,
+		                refuse ? 40 * CHUNK_PAGES : 25 * CHUNK_PAGES);
+		arena_end();
+	}
+}
+
 #define EXPECT_LOG(text) (assert_string_equal(src.log, text), forget_log())
 
 static void test_order(void **state) {
@@ -723,13 +751,14 @@ static int start(void **state) {
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),       cmocka_unit_test(test_split_and_merge),
-		cmocka_unit_test(test_refusals),    cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_odd),         cmocka_unit_test(test_pinned),
-		cmocka_unit_test(test_no_members),  cmocka_unit_test(test_foreign),
-		cmocka_unit_test(test_inherited),   cmocka_unit_test(test_classes),
-		cmocka_unit_test(test_dss),         cmocka_unit_test(test_crooked),
-		cmocka_unit_test(test_first_arena), cmocka_unit_test(test_exchange),
+		cmocka_unit_test(test_order),           cmocka_unit_test(test_stepwise),
+		cmocka_unit_test(test_split_and_merge), cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_faults),          cmocka_unit_test(test_odd),
+		cmocka_unit_test(test_pinned),          cmocka_unit_test(test_no_members),
+		cmocka_unit_test(test_foreign),         cmocka_unit_test(test_inherited),
+		cmocka_unit_test(test_classes),         cmocka_unit_test(test_dss),
+		cmocka_unit_test(test_crooked),         cmocka_unit_test(test_first_arena),
+		cmocka_unit_test(test_exchange),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }

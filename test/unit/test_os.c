@@ -189,6 +189,40 @@ static void test_count_resident(void **state) {
 	assert_int_equal(bytes, 0);
 }
 
+/* Many ranges: every second page, with and without a call that takes several; one that is refused; an empty list. */
+static void test_purge_ranges(void **state) {
+	(void)state;
+	static const size_t batches[] = {0, 1, 3, 128};
+	char *range = map_range();
+	struct os_range ranges[PAGES / 2 + 1];
+	for (size_t i = 0; i < PAGES / 2; i++)
+		ranges[i] = (struct os_range){range + 2 * i * os.page_size, os.page_size};
+	for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++) {
+		size_t calls = 0, done;
+		os.purge_batch = batches[b];
+		memset(range, 1, range_size());
+		QUIET(done = os_purge_ranges(ranges, PAGES / 2, false, &calls));
+		assert_int_equal(done, PAGES / 2);
+		assert_true(calls >= 1 && calls <= PAGES / 2 + 1);
+		assert_true(batches[b] != 1 || calls == PAGES / 2);
+		for (size_t i = 0; i < PAGES; i++)
+			assert_int_equal(range[i * os.page_size], i % 2);
+		memset(range, 2, range_size());
+		QUIET(done = os_purge_ranges(ranges, PAGES / 2, true, &calls));
+		assert_int_equal(done, PAGES / 2);
+		for (size_t i = 1; i < PAGES; i += 2)
+			assert_true(holds_only(range + i * os.page_size, os.page_size, 2));
+		ranges[1].size = os.page_size - 1; /* no such range */
+		ranges[1].addr = (char *)ranges[1].addr + 1;
+		QUIET(done = os_purge_ranges(ranges, PAGES / 2, false, &calls));
+		assert_int_equal(done, 1);
+		ranges[1] = (struct os_range){range + 2 * os.page_size, os.page_size};
+		assert_int_equal(os_purge_ranges(ranges, 0, false, &calls), 0);
+	}
+	os.purge_batch = 0;
+	unmap_range(range);
+}
+
 static void test_refresh(void **state) {
 	(void)state;
 	int error;
@@ -519,6 +553,7 @@ int main(void) {
 		cmocka_unit_test(test_read_link),
 		cmocka_unit_test(test_protect),
 		cmocka_unit_test(test_count_resident),
+		cmocka_unit_test(test_purge_ranges),
 		cmocka_unit_test(test_abort),
 	};
 	return cmocka_run_group_tests(tests, start_os, NULL);

@@ -63,7 +63,7 @@ static void check_page(const struct chunk *chunk, unsigned n, struct sums *sums)
 
 static void check_chunk(const struct chunk *chunk, struct sums *sums) {
 	sums->chunks++;
-	sums->moved += chunk->moved;
+	sums->moved += (size_t)chunk->moved + (chunk->thp != CHUNK_THP_AS_ALL);
 	chunk_audit(chunk);
 	for (unsigned n = 0; n < CHUNK_PAGES; n++)
 		check_page(chunk, n, sums);
@@ -489,6 +489,136 @@ static void test_purge_counts(void **state) {
 	release_all();
 }
 
+/* Runs go to the system `batch` at a time; of a refused one the others know nothing, and its chunk's pages stay dirty. */
+static void test_batches(void **state) {
+	(void)state;
+	enum { RUNS = 300, RUN = 3 };
+	struct page_stats before = page_read_stats(&arena[0]);
+	size_t purged = fake.purged;
+	fake.batch = 64;
+	for (int i = 0; i < RUNS; i++)
+		assert_true(take(&block[i], 0, RUN, PAGE));
+	for (int i = 0; i < RUNS; i += 2) {
+		fake_write(block[i].base, RUN);
+		give(&block[i]);
+	}
+	fake.fail_purge_in = 70;
+	page_decay(&arena[0], fake.now, true);
+	assert_int_equal(fake.fail_purge_in, 0);
+	struct page_stats half = page_read_stats(&arena[0]);
+	assert_int_equal(fake.purged - purged, (RUNS / 2 - 1) * RUN); /* all others were purged */
+	assert_true(half.dirty > 0 && half.dirty <= CHUNK_PAGES);
+	assert_int_equal(half.purged[PAGE_DIRTY] - before.purged[PAGE_DIRTY], RUNS / 2 * RUN - half.dirty);
+	page_decay(&arena[0], fake.now, true);
+	struct page_stats after = page_read_stats(&arena[0]);
+	assert_int_equal(after.dirty, 0);
+	assert_true(after.purges[PAGE_DIRTY] - before.purges[PAGE_DIRTY] <= 3 * (RUNS / 64 + 1));
+	fake.batch = 0;
+	release_all();
+}
+
+/* Is each page of the chunk marked so? */
+static bool is_marked(uintptr_t base, int mark) {
+	for (size_t i = 0; i < CHUNK_PAGES; i++)
+		if ((fake.page[fake_index(base) + i] & (FAKE_NOT_HUGE | FAKE_HUGE)) != mark)
+			return false;
+	return true;
+}
+
+static void prepare_thp(enum os_thp system, bool of_dense) {
+	os.thp = system;
+	page_prepare(&(struct page_settings){.dss = PAGE_DSS_SECONDARY,
+	                                     .thp_of_dense = of_dense,
+	                                     .thp_threshold = CHUNK - 5 * PAGE,
+	                                     .thp_delay = 10});
+}
+
+/* All buckets are looked at, one after the other. */
+static void tend(void) {
+	for (unsigned i = 0; i < 4 * PAGES_BUCKETS; i++)
+		page_decay(&arena[0], fake.now, false);
+}
+
+/* Where the system makes huge pages, a chunk has none from its first partial purge until it is dense, or fresh. */
+static void test_thp_comes(void **state) {
+	(void)state;
+	size_t moved = pool.moved;
+	prepare_thp(OS_THP_ALWAYS, false);
+	assert_true(take(&block[0], 0, 500, PAGE) && take(&block[1], 0, 5, PAGE) &&
+	            take(&block[2], 0, 7, PAGE));
+	uintptr_t base = round_down(block[0].base, CHUNK);
+	assert_int_equal(round_down(block[2].base, CHUNK), base);
+	assert_true(is_marked(base, 0));
+	fake_write(block[1].base, 5);
+	give(&block[1]);
+	page_decay(&arena[0], fake.now, true);
+	assert_true(is_marked(base, FAKE_NOT_HUGE));
+	assert_int_equal(pool.moved, moved + 1);
+	assert_true(take(&block[1], 0, 5, PAGE));
+	tend();
+	assert_true(is_marked(base, FAKE_NOT_HUGE)); /* not for long yet */
+	fake.now += 12000 * MS;
+	tend();
+	assert_true(is_marked(base, FAKE_HUGE));
+	give(&block[1]);
+	page_decay(&arena[0], fake.now, true);
+	assert_true(is_marked(base, FAKE_NOT_HUGE));
+	assert_int_equal(pool.moved, moved + 1);
+	assert_true(take(&block[3], 0, 511, PAGE));
+	give(&block[3]); /* the spare chunk is this one */
+	give(&block[0]);
+	give(&block[2]);
+	pool_decay(&pool, fake.now, true);
+	assert_true(is_marked(base, 0));
+	assert_true(pool.moved <= moved);
+	prepare_thp(OS_THP_UNKNOWN, false);
+	release_all();
+}
+
+/* A chunk marked so costs mappings: above an eighth of what there may be nothing is marked, but purged all the same. */
+static void test_thp_bound(void **state) {
+	(void)state;
+	size_t max_maps = os.max_maps;
+	prepare_thp(OS_THP_ALWAYS, false);
+	os.max_maps = 8 * (pool.moved + 2);
+	size_t allowed = pool.moved + 2;
+	for (int i = 0; i < 8; i++)
+		assert_true(take(&block[i], 0, 300, PAGE) && take(&block[i + 8], 0, 200, PAGE));
+	for (int i = 0; i < 8; i++) {
+		fake_write(block[i + 8].base, 200);
+		give(&block[i + 8]);
+	}
+	page_decay(&arena[0], fake.now, true);
+	assert_int_equal(page_read_stats(&arena[0]).dirty, 0);
+	assert_int_equal(pool.moved, allowed);
+	os.max_maps = max_maps;
+	prepare_thp(OS_THP_UNKNOWN, false);
+	release_all();
+}
+
+/* Dense chunks get huge pages where that is wanted, sparse ones never. */
+static void test_thp_of_dense(void **state) {
+	(void)state;
+	prepare_thp(OS_THP_MADVISE, true);
+	assert_true(take(&block[0], 0, 508, PAGE) && take(&block[1], 0, 400, PAGE));
+	uintptr_t dense = round_down(block[0].base, CHUNK), sparse = round_down(block[1].base, CHUNK);
+	tend();
+	fake.now += 12000 * MS;
+	tend();
+	assert_true(is_marked(dense, FAKE_HUGE));
+	assert_true(is_marked(sparse, 0));
+	prepare_thp(OS_THP_UNKNOWN, false);
+	release_all();
+}
+
+static void test_random_thp(void **state) {
+	(void)state;
+	prepare_thp(OS_THP_ALWAYS, false);
+	run_steps(test_scaled(STEPS / 4));
+	prepare_thp(OS_THP_UNKNOWN, false);
+	release_all();
+}
+
 /* The k-th mapping from now on is refused, for every k, during the same series of requests. */
 static void test_each_refusal(void **state) {
 	(void)state;
@@ -530,7 +660,10 @@ int main(void) {
 		cmocka_unit_test(test_os_page_64k),   cmocka_unit_test(test_grow_and_shrink),
 		cmocka_unit_test(test_fullest_first), cmocka_unit_test(test_aligned_reuse),
 		cmocka_unit_test(test_shared_pool),   cmocka_unit_test(test_at_once_and_never),
-		cmocka_unit_test(test_purge_counts),  cmocka_unit_test(test_exact_hole),
+		cmocka_unit_test(test_batches),       cmocka_unit_test(test_thp_comes),
+		cmocka_unit_test(test_thp_bound),     cmocka_unit_test(test_thp_of_dense),
+		cmocka_unit_test(test_random_thp),    cmocka_unit_test(test_purge_counts),
+		cmocka_unit_test(test_exact_hole),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -12,6 +12,7 @@
 
 #include "fake_os.h"
 #include "arena/arena.h"
+#include "arena/inside.h"
 #include "thread/event.h"
 
 #define STEPS  12000
@@ -377,13 +378,142 @@ static int start(void **state) {
 	return arena_make_first() ? 0 : -1;
 }
 
+/* -- pages of slabs that hold no block -- */
+
+enum { HOLLOW_BLOCKS = 1000 };
+static const unsigned hollow_class[] = {9, 21, 24, 29, 36};
+
+/* Each page of the chunks: whose it is. */
+static void own_pages(void) {
+	memset(fake.owner, 0, sizeof fake.owner);
+	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
+		for (unsigned i = 0; i < live[class].count; i++) {
+			uintptr_t at = (uintptr_t)live[class].block[i], end = at + class_info[class].bytes;
+			for (at = round_down(at, PAGE); at < end; at += PAGE)
+				fake.owner[fake_index(at)] = 1;
+		}
+}
+
+static void fill_hollow(void) {
+	for (unsigned c = 0; c < COUNT_OF(hollow_class); c++) {
+		while (live[hollow_class[c]].count < HOLLOW_BLOCKS)
+			fill(arena_at(0), hollow_class[c], 100);
+		for (unsigned i = 0; i < HOLLOW_BLOCKS; i++) {
+			const struct span *slab = map_span(live[hollow_class[c]].block[i]);
+			fake_write(slab->base, slab->pages);
+		}
+	}
+}
+
+/* Pages of slabs that are resident, or could be, and hold nothing. */
+static size_t count_waste(void) {
+	size_t waste = 0;
+	own_pages();
+	for (size_t i = 0; i < FAKE_PAGES; i++) {
+		const struct span *slab = map_span((void *)(FAKE_BASE + i * PAGE));
+		waste += slab != NULL && slab->kind == SPAN_SLAB && fake.owner[i] == 0 &&
+		         (fake.page[i] & FAKE_WRITTEN) != 0;
+	}
+	return waste;
+}
+
+/* What is idle for a round goes, and no page with a block (the fake sees to that); what is used stays. */
+static void test_hollow(void **state) {
+	(void)state;
+	uint64_t round = (uint64_t)10000 * 1000000 / 2 + 1;
+	fill_hollow();
+	for (unsigned c = 0; c < COUNT_OF(hollow_class); c++)
+		for (unsigned i = 0; i < HOLLOW_BLOCKS * 9 / 10; i += MOST)
+			flush(hollow_class[c], MOST);
+	size_t waste = count_waste();
+	assert_true(waste > 1000);
+	fake.now += round;
+	arena_hollow(arena_at(0), fake.now, false); /* sees them */
+	arena_hollow(arena_at(0), fake.now + 1, false);
+	assert_int_equal(count_waste(), waste);
+	unsigned used = hollow_class[3];
+	for (unsigned i = 0; i < 20; i++)
+		flush(used, 1);
+	size_t kept = 0;
+	for (unsigned i = 0; i < live[used].count; i++)
+		kept += map_span(live[used].block[i])->seen == 0;
+	fake.now += round;
+	arena_hollow(arena_at(0), fake.now, false);
+	size_t left = count_waste();
+	assert_true(left < waste / 4 && (left > 0 || kept == 0));
+	assert_true(load_relaxed(&arena_at(0)->hollow) > waste / 2);
+	check_counts();
+	fake.now += 2 * round;
+	arena_hollow(arena_at(0), fake.now, false);
+	fake.now += 2 * round;
+	arena_hollow(arena_at(0), fake.now, false);
+	assert_int_equal(count_waste(), 0);
+	fill_hollow(); /* into the same slabs */
+	assert_int_equal(load_relaxed(&arena_at(0)->hollow), 0);
+	memset(fake.owner, 0, sizeof fake.owner);
+	flush_all();
+	check_counts();
+}
+
+/* `all` waits for nothing; a refused purge leaves the pages as they were; a time of -1 leaves all. */
+static void test_hollow_all(void **state) {
+	(void)state;
+	fill_hollow();
+	for (unsigned c = 0; c < COUNT_OF(hollow_class); c++)
+		for (unsigned i = 0; i < HOLLOW_BLOCKS * 9 / 10; i += MOST)
+			flush(hollow_class[c], MOST);
+	page_set_decay(&arena_at(0)->pages, PAGE_DIRTY, DECAY_NEVER, fake.now);
+	for (unsigned i = 0; i < 4; i++) {
+		fake.now += (uint64_t)1000000 * 1000000;
+		arena_hollow(arena_at(0), fake.now, false);
+	}
+	size_t waste = count_waste();
+	assert_true(waste > 1000);
+	page_set_decay(&arena_at(0)->pages, PAGE_DIRTY, 10000, fake.now);
+	fake.fail_purge = true;
+	arena_hollow(arena_at(0), fake.now, true);
+	fake.fail_purge = false;
+	assert_int_equal(count_waste(), waste);
+	assert_int_equal(load_relaxed(&arena_at(0)->hollow), 0);
+	arena_hollow(arena_at(0), fake.now, true);
+	assert_int_equal(count_waste(), 0);
+	assert_int_equal(load_relaxed(&arena_at(0)->hollow), waste);
+	memset(fake.owner, 0, sizeof fake.owner);
+	flush_all();
+	assert_int_equal(load_relaxed(&arena_at(0)->hollow), 0);
+	check_counts();
+}
+
+/* The common pool keeps pages as long as the arena that keeps them longest. */
+static void test_pool_time(void **state) {
+	(void)state;
+	for (unsigned set = 0; set <= ARENAS; set++) {
+		struct pool *pool = arena_pool();
+		assert_int_equal(load_relaxed(&pool->decay.ms), 10000);
+		struct span *span = page_take(&arena_at(0)->pages, SPAN_LARGE, 10 * CHUNK_PAGES, PAGE);
+		assert_non_null(span);
+		page_give(&arena_at(0)->pages, span);
+		assert_true(pool_read_stats(pool).dirty >= 10 * CHUNK);
+		for (unsigned i = 0; i < set; i++)
+			arena_set_decay(arena_at(i), PAGE_DIRTY, 0, fake.now);
+		arena_decay_all(fake.now, false);
+		assert_int_equal(pool_read_stats(pool).dirty == 0, set == ARENAS);
+		arena_set_decay(arena_at(0), PAGE_DIRTY, DECAY_NEVER, fake.now);
+		assert_int_equal(load_relaxed(&pool->decay.ms), DECAY_NEVER);
+		for (unsigned i = 0; i < ARENAS; i++)
+			arena_set_decay(arena_at(i), PAGE_DIRTY, 10000, fake.now);
+		arena_decay_all(fake.now, true);
+	}
+}
+
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_assign),        cmocka_unit_test(test_random_steps),
 		cmocka_unit_test(test_fullest_first), cmocka_unit_test(test_mixed_arenas),
 		cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_large),
-		cmocka_unit_test(test_misuse),
+		cmocka_unit_test(test_hollow),        cmocka_unit_test(test_hollow_all),
+		cmocka_unit_test(test_pool_time),     cmocka_unit_test(test_misuse),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
