@@ -233,7 +233,7 @@ static enum verdict parse_limit(struct piece piece, size_t whole, uint64_t *byte
 		return VALUE_INVALID;
 	if (percent > 100 * RATIO_ONE)
 		return VALUE_OUT_OF_RANGE;
-	const unsigned __int128 all = (uint64_t)100 * RATIO_ONE;
+	const unsigned __int128 all = (unsigned __int128)100 * RATIO_ONE;
 	*bytes = (uint64_t)(whole * (unsigned __int128)percent / all);
 	return VALUE_GOOD;
 }
