@@ -206,7 +206,7 @@ static enum verdict set_text(const struct option *option, struct piece value) {
 /* The power of 1024 that the last letter stands for, which is taken off; 0: none. */
 static unsigned take_unit(struct piece *piece) {
 	static const char units[] = "kmgt";
-	char last = piece->length > 0 ? (char)(piece->text[piece->length - 1] | 0x20) : 0;
+	int last = piece->length > 0 ? piece->text[piece->length - 1] | 0x20 : 0;
 	const char *unit = last != 0 ? strchr(units, last) : NULL;
 	piece->length -= unit != NULL;
 	return unit != NULL ? (unsigned)(unit - units) + 1 : 0;
@@ -233,7 +233,8 @@ static enum verdict parse_limit(struct piece piece, size_t whole, uint64_t *byte
 		return VALUE_INVALID;
 	if (percent > 100 * RATIO_ONE)
 		return VALUE_OUT_OF_RANGE;
-	*bytes = (uint64_t)((unsigned __int128)whole * percent / (100 * RATIO_ONE));
+	const unsigned __int128 all = (unsigned __int128)100 * RATIO_ONE;
+	*bytes = (uint64_t)(whole * (unsigned __int128)percent / all);
 	return VALUE_GOOD;
 }
 
