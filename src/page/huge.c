@@ -130,6 +130,17 @@ static void give_odd(struct pages *pages, struct span *span) {
 	pool_give_odd(load_relaxed(&chunk->pool), chunk);
 }
 
+/* The block's share of its last chunk. A chunk that is free then goes with the others, and is not kept as a spare one: the
+ * next block of that size finds them all in one range. */
+static struct chunk *give_tail(struct pages *pages, struct chunk *chunk, unsigned tail)
+	REQUIRES(pages->lock) {
+	struct chunk *last = pages_give_run(pages, chunk, 0, tail, PAGE_DIRTY);
+	if (last != NULL || pages->spare != chunk)
+		return last;
+	pages_drop_spare(pages);
+	return chunk;
+}
+
 void huge_give(struct pages *pages, struct span *span) {
 	if (chunk_is_odd(span->chunk)) {
 		give_odd(pages, span);
@@ -146,7 +157,7 @@ void huge_give(struct pages *pages, struct span *span) {
 	empty_whole(base, whole, state);
 	lock_take(&pages->lock);
 	if (tail != 0)
-		last = pages_give_run(pages, chunk_at(base, whole), 0, tail, PAGE_DIRTY);
+		last = give_tail(pages, chunk_at(base, whole), tail);
 	pages->active -= span->pages;
 	pages->owned -= whole * CHUNK_PAGES;
 	growth_note_less(pages);
@@ -227,6 +238,19 @@ static bool take_chunks_at(struct pool *pool, uintptr_t base, size_t pages) {
 	return false;
 }
 
+/* The arena's own free chunk, where it is in the way at [base, base + count chunks), goes to the pool. */
+static bool clear_way(struct pages *pages, uintptr_t base, size_t count) {
+	lock_take(&pages->lock);
+	struct chunk *spare = pages->spare;
+	bool there = spare != NULL && !chunk_is_odd(spare) && spare->base - base < count * CHUNK;
+	if (there)
+		pages_drop_spare(pages);
+	lock_drop(&pages->lock);
+	if (there)
+		pool_give(load_relaxed(&spare->pool), spare, 1);
+	return there;
+}
+
 static bool grow(struct pages *pages, struct span *span, size_t count) {
 	size_t old = span->pages;
 	unsigned tail = (unsigned)(old % CHUNK_PAGES);
@@ -234,7 +258,8 @@ static bool grow(struct pages *pages, struct span *span, size_t count) {
 	size_t beyond = count - old - in_last, chunks = (beyond + CHUNK_PAGES - 1) / CHUNK_PAGES;
 	uintptr_t end = round_up(span->base + old * PAGE, CHUNK);
 	struct pool *pool = load_relaxed(&span->chunk->pool);
-	if (chunks > 0 && !take_chunks_at(pool, end, beyond))
+	if (chunks > 0 && !take_chunks_at(pool, end, beyond) &&
+	    !(clear_way(pages, end, chunks) && take_chunks_at(pool, end, beyond)))
 		return false;
 	lock_take(&pages->lock);
 	bool done = in_last == 0 || fill_tail(pages, span, tail, (unsigned)in_last);

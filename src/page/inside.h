@@ -19,6 +19,8 @@ void pages_adopt(struct pages *pages, struct chunk *chunk) REQUIRES(pages->lock)
 /* Re-lists a chunk after a change. Returns it when it is wholly free and not wanted: already out of the arena, the caller
  * gives it to the pool after dropping the lock. */
 struct chunk *pages_settle(struct pages *pages, struct chunk *chunk) REQUIRES(pages->lock);
+/* The spare chunk, which there is, leaves the arena as pages_settle has it. */
+void pages_drop_spare(struct pages *pages) REQUIRES(pages->lock);
 struct chunk *pages_give_run(struct pages *pages, struct chunk *chunk, unsigned first, unsigned count,
                              enum page_state state) REQUIRES(pages->lock);
 

@@ -108,6 +108,14 @@ struct chunk *pages_settle(struct pages *pages, struct chunk *chunk) {
 	return chunk;
 }
 
+void pages_drop_spare(struct pages *pages) {
+	struct chunk *spare = pages->spare;
+	pages->spare = NULL;
+	pages_unlist(pages, spare);
+	pages_note(pages, spare, false);
+	pages->owned -= CHUNK_PAGES;
+}
+
 static struct list *idle_spans(struct pages *pages, unsigned kind) {
 	return &pages->idle_spans[kind != SPAN_SLAB];
 }
@@ -145,6 +153,20 @@ static struct chunk *fitting(const struct list *bucket, unsigned run, uintptr_t 
 			break;
 	}
 	return NULL;
+}
+
+/* Takes the front of the chunk that is kept free. */
+static struct chunk *take_of_spare(struct pages *pages, unsigned count, unsigned *first)
+	REQUIRES(pages->lock) {
+	struct chunk *chunk = pages->spare;
+	if (chunk == NULL || chunk_is_odd(chunk))
+		return NULL;
+	pages_note(pages, chunk, false);
+	bool taken = chunk_take_at(chunk, 0, count);
+	pages_note(pages, chunk, true);
+	must(taken, chunk);
+	*first = 0;
+	return chunk;
 }
 
 /* Takes a run out of the fullest chunk that has one. */
@@ -205,7 +227,9 @@ static struct span *take_small(struct pages *pages, enum span_kind kind, unsigne
 	struct span *span = pages_new_span(pages, kind);
 	if (span == NULL)
 		return NULL;
-	struct chunk *chunk = take_run(pages, count, align, &first);
+	struct chunk *chunk = count > CHUNK_PAGES / 2 ? take_of_spare(pages, count, &first) : NULL;
+	if (chunk == NULL)
+		chunk = take_run(pages, count, align, &first);
 	if (chunk == NULL)
 		chunk = take_fresh_run(pages, count, align, &first);
 	if (chunk == NULL) {
@@ -221,8 +245,14 @@ static struct span *take_small(struct pages *pages, enum span_kind kind, unsigne
 	return span;
 }
 
+/* A block of more than half a chunk, of which no chunk holds two, better begins one: from there it can grow into a huge
+ * block where it lies. That may cost no memory: so only while the pool has resident chunks. */
+static bool wants_front(const struct pages *pages, size_t count) {
+	return count > CHUNK_PAGES / 2 && pool_peek_dirty(load_relaxed(&pages->pool)) >= CHUNK_PAGES;
+}
+
 static struct span *take_unasked(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
-	if (count >= CHUNK_PAGES || align > CHUNK / 2)
+	if (count >= CHUNK_PAGES || align > CHUNK / 2 || wants_front(pages, count))
 		return huge_take(pages, kind, count, align);
 	lock_take(&pages->lock);
 	struct span *span = take_small(pages, kind, (unsigned)count, (unsigned)(align / PAGE));

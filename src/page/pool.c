@@ -520,6 +520,10 @@ void pool_note_fresh(struct pool *pool, size_t count) {
 	lock_drop(&pool->lock);
 }
 
+RACY size_t pool_peek_dirty(const struct pool *pool) {
+	return pool->is_private ? 0 : pool->pages[PAGE_DIRTY];
+}
+
 size_t pool_mapped(const struct pool *pool) {
 	return load_relaxed(&pool->mapped) * CHUNK;
 }

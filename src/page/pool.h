@@ -104,6 +104,8 @@ void pool_set_decay(struct pool *pool, int64_t dirty_ms, uint64_t now);
 /* Counts `count` more chunks as moved by the kernel; false: too many are, the process could run out of mappings. */
 bool pool_allow_move(struct pool *pool, size_t count);
 
+/* Dirty pages of a shared pool, without asking for the lock: a guess. Of a private one: none. */
+size_t pool_peek_dirty(const struct pool *pool);
 /* Bytes of chunks made so far; needs no lock. */
 size_t pool_mapped(const struct pool *pool);
 

@@ -227,10 +227,7 @@ static void give_spare(struct pages *pages) REQUIRES(pages->lock) {
 	struct chunk *spare = pages->spare;
 	if (spare == NULL || !load_relaxed(&spare->pool)->is_private)
 		return;
-	pages->spare = NULL;
-	pages_unlist(pages, spare);
-	pages_note(pages, spare, false);
-	pages->owned -= CHUNK_PAGES;
+	pages_drop_spare(pages);
 	lock_drop(&pages->lock);
 	pool_give(load_relaxed(&spare->pool), spare, 1);
 	lock_take(&pages->lock);
