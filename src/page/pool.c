@@ -295,12 +295,17 @@ struct chunk *pool_take(struct pool *pool, size_t count, size_t align) {
 	return first;
 }
 
-/* Maps `count` chunks more where the last mapping ended. Not while resident memory waits to be used again: a block that
- * grows, is freed and grows anew would leave a trail of it behind. */
-static bool extend(struct pool *pool, size_t count) REQUIRES(pool->lock) {
+static size_t unclean_pages(const struct chunk *chunk) {
+	return (size_t)chunk->count[PAGE_DIRTY] + chunk->count[PAGE_MUZZY];
+}
+
+/* Maps `count` chunks more where the last mapping ended. Not while resident memory waits to be used again, beyond the
+ * `taken` pages of it that go with these chunks: a block that grows, is freed and grows anew would leave a trail of it
+ * behind. */
+static bool extend(struct pool *pool, size_t count, size_t taken) REQUIRES(pool->lock) {
 	uintptr_t fresh = pool->hint;
-	if (pool->pages[PAGE_DIRTY] + pool->pages[PAGE_MUZZY] >= count * CHUNK_PAGES ||
-	    map_chunk(fresh) != NULL)
+	size_t waiting = pool->pages[PAGE_DIRTY] + pool->pages[PAGE_MUZZY] - taken;
+	if (waiting >= count * CHUNK_PAGES || map_chunk(fresh) != NULL)
 		return false;
 	if (os_map_at((void *)fresh, count * CHUNK) != 0)
 		return false;
@@ -317,10 +322,11 @@ bool pool_take_at(struct pool *pool, uintptr_t base, size_t count) {
 	if (pool->is_private)
 		return private_take_at(pool, base, count);
 	lock_take(&pool->lock);
-	size_t have = 0;
-	while (have < count && range_chunk(pool, base + have * CHUNK) != NULL)
-		have++;
-	if (have < count && base + have * CHUNK == pool->hint && extend(pool, count - have))
+	size_t have = 0, unclean = 0;
+	for (struct chunk *chunk; have < count && (chunk = range_chunk(pool, base + have * CHUNK)) != NULL;
+	     have++)
+		unclean += unclean_pages(chunk);
+	if (have < count && base + have * CHUNK == pool->hint && extend(pool, count - have, unclean))
 		have = count;
 	if (have == count) {
 		struct chunk *first = map_chunk(base);
