@@ -12,7 +12,8 @@
  *   t / (t of the size before * s / s before)                                       a step
  *
  * Figure: the worst ratio of all sizes. Those above `limit` percent are named on standard error; with check=1 the program
- * fails then. A time is the least of all rounds, of `us` microseconds each or of one block if that takes longer. */
+ * fails then; with show=1 all are printed. A time is the least of all rounds, of `us` microseconds each, or of one block if
+ * that takes longer. No round begins after `seconds`. */
 #include "bench.h"
 #include <math.h>
 
@@ -131,14 +132,15 @@ static void show(const struct point *points, unsigned count) {
 
 int main(int argc, char **argv) {
 	(void)argc;
-	bench_start(argv, "mode mib rounds us limit check show");
+	bench_start(argv, "mode mib rounds seconds us limit check show");
 	const struct mode *mode = find_mode(bench_word(argv, "mode"));
-	long rounds = bench_number(argv, "rounds", 5), limit = bench_number(argv, "limit", 150);
+	long rounds = bench_number(argv, "rounds", 9), limit = bench_number(argv, "limit", 150);
 	double ns = (double)bench_number(argv, "us", 500) * 1e3;
 	struct point *points = bench_map(SIZES_MAX * sizeof *points);
 	unsigned count = make_sizes(points, (size_t)bench_number(argv, "mib", 1024) << 20), bad = 0,
 		 worst = 0;
-	for (long round = 0; round < rounds; round++)
+	uint64_t end = bench_now() + (uint64_t)bench_number(argv, "seconds", 30) * 1000000000u;
+	for (long round = 0; round < rounds && (round == 0 || bench_now() < end); round++)
 		for (unsigned i = 0; i < count; i++) {
 			double now = measure(mode, points[i].size, ns);
 			points[i].ns = round == 0 ? now : fmin(now, points[i].ns);

@@ -57,7 +57,7 @@ def build(scale):
     def short(count):
         return str(max(1, int(count * math.sqrt(scale))))
 
-    return (calls(short) + sets(n, short) + threads(n) + large_blocks(n, short) + resident(n) +
+    return (calls(short) + sets(n, short) + threads(n) + large_blocks(n, short, scale) + resident(n) +
             real_programs(n, scale))
 
 
@@ -119,13 +119,23 @@ def threads(n):
     ]
 
 
-def large_blocks(n, short):
+def large_blocks(n, short, scale):
     rows = []
-    for mib in (4, 8, 16, 32):
-        rows.append(Workload(f"touch-{mib}MiB", ["large", "mode=touch", f"mib={mib}", "count=" + short(6400 / mib)], "us",
-                             bounds=[Bound("cpu_s", "best", 1.2)], idles=True))
-    rows.append(Workload("realloc-1GiB", ["large", "mode=realloc", "mib=1024", "count=" + n(2)], "us", idles=True))
+    near_best = [Bound("cpu_s", "best", 1.1)]
+    for mib in (1, 4, 8, 16, 64):
+        rows.append(Workload(f"touch-{mib}MiB", ["large", "mode=touch", f"mib={mib}", "count=" + short(12800 / mib)], "us",
+                             bounds=near_best, idles=True))
+    rows.append(Workload("realloc-1GiB", ["large", "mode=realloc", "mib=1024", "count=" + n(2)], "us", bounds=near_best,
+                         idles=True))
     rows.append(Workload("calloc", ["large", "mode=calloc", "count=" + short(1500)], "us", idles=True))
+    rows.append(Workload("calloc-256MiB", ["large", "mode=zero", "mib=256", "count=" + short(20)], "us",
+                         bounds=near_best, idles=True))
+    rows.append(Workload("calloc-256MiB-spare", ["large", "mode=zero", "mib=256", "pages=1", "count=" + n(500)], "us",
+                         bounds=near_best, idles=True))
+    reach, seconds = ("1024", "10") if scale >= 1 else ("64", "1")
+    for mode in ("malloc", "touch", "calloc", "realloc"):
+        rows.append(Workload("cliffs-" + mode, ["cliffs", "mode=" + mode, "mib=" + reach, "seconds=" + seconds], "worst",
+                             kind="once", bounds=[Bound("worst", "value", 1.5)]))
     return rows
 
 

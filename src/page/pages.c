@@ -252,10 +252,13 @@ static bool wants_front(const struct pages *pages, size_t count) {
 }
 
 static struct span *take_unasked(struct pages *pages, enum span_kind kind, size_t count, size_t align) {
-	if (count >= CHUNK_PAGES || align > CHUNK / 2 || wants_front(pages, count))
+	if (count >= CHUNK_PAGES || align > CHUNK / 2)
 		return huge_take(pages, kind, count, align);
+	struct span *span = wants_front(pages, count) ? huge_take(pages, kind, count, align) : NULL;
+	if (span != NULL)
+		return span;
 	lock_take(&pages->lock);
-	struct span *span = take_small(pages, kind, (unsigned)count, (unsigned)(align / PAGE));
+	span = take_small(pages, kind, (unsigned)count, (unsigned)(align / PAGE));
 	lock_drop(&pages->lock);
 	return span;
 }
