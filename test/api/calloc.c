@@ -1,6 +1,8 @@
 /* calloc gives zeros, above all where dirty memory of every kind has just been freed. */
 // ctest-timeout: 180
 #define _GNU_SOURCE
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include "api.h"
 
 static bool all_zero(const unsigned char *bytes, size_t size) {
@@ -120,8 +122,78 @@ static void whole_blocks(void **state) {
 	}
 }
 
+#define MIB ((size_t)1 << 20)
+
+static long faults(void) {
+	struct rusage usage;
+	assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+	return usage.ru_minflt;
+}
+
+/* Blocks of which all, some windows, some pages, or nothing was used before. */
+static void huge_used_in_part(void **state) {
+	(void)state;
+	static const struct {
+		size_t from, to, step;
+	} parts[] = {{0, 48, 4096},      {0, 16, 4096},  {20, 40, 4096}, {0, 48, 64 * 4096},
+	             {15, 34, 3 * 4096}, {47, 48, 4096}, {0, 0, 4096},   {0, 48, 9 * 4096}};
+	const size_t size = 48 * MIB - 12345;
+	for (size_t i = 0; i < COUNT_OF(parts); i++) {
+		unsigned char *block = calloc(1, size);
+		assert_non_null(block);
+		if (!all_zero(block, size))
+			fail_msg("calloc of %zu bytes, round %zu", size, i);
+		free(block);
+		block = malloc(size);
+		assert_non_null(block);
+		for (size_t at = parts[i].from * MIB; at < parts[i].to * MIB && at < size;
+		     at += parts[i].step)
+			block[at + (at / 4096) % 4000 % (size - at)] = 0xEE;
+		free(block);
+	}
+	unsigned char *block = calloc(1, size);
+	assert_non_null(block);
+	assert_true(all_zero(block, size));
+	free(block);
+}
+
+/* What is used each time is cleared: it costs no page faults. What is not used does not become resident. */
+static void huge_again_and_again(void **state) {
+	(void)state;
+	const size_t size = 32 * MIB, pages = size / 4096;
+	for (int round = 0; round < 6; round++) {
+		long before = faults();
+		unsigned char *block = calloc(1, size);
+		assert_non_null(block);
+		for (size_t at = 0; at < size; at += 4096)
+			block[at] = 1;
+		free(block);
+		if (round > 0)
+			assert_true(faults() - before < (long)pages / 4);
+	}
+	free(calloc(1, size)); /* cleared once more */
+	for (int round = 0; round < 6; round++) {
+		long before = faults();
+		free(calloc(1, size));
+		assert_true(faults() - before < (long)pages / 4);
+	}
+	unsigned char *block = calloc(1, size), in_core[64];
+	assert_non_null(block);
+	size_t resident = 0;
+	unsigned char *first = (unsigned char *)(((uintptr_t)block + 65535) & ~(uintptr_t)65535);
+	for (size_t at = 0; at + 2 * 65536 <= size; at += MIB) {
+		memset(in_core, 0, sizeof in_core);
+		assert_int_equal(mincore(first + at, 65536, in_core), 0);
+		resident += in_core[0] & 1;
+	}
+	assert_true(resident < size / MIB / 4);
+	free(block);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(huge_again_and_again),
+		cmocka_unit_test(huge_used_in_part),
 		cmocka_unit_test(whole_blocks),
 		cmocka_unit_test(small_after_dirtying),
 		cmocka_unit_test(large_after_dirtying),

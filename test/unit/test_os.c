@@ -174,6 +174,21 @@ static void test_purge(void **state) {
 	unmap_range(range);
 }
 
+static void test_count_resident(void **state) {
+	(void)state;
+	char *range = map_range();
+	size_t bytes;
+	QUIET(bytes = os_count_resident(range, range_size()));
+	assert_int_equal(bytes, 0);
+	memset(range + os.page_size, 1, 2 * os.page_size);
+	QUIET(bytes = os_count_resident(range, range_size()));
+	assert_int_equal(bytes, 2 * os.page_size);
+	assert_int_equal(os_count_resident(range + 2 * os.page_size, os.page_size), os.page_size);
+	unmap_range(range);
+	QUIET(bytes = os_count_resident(range, range_size())); /* refused */
+	assert_int_equal(bytes, 0);
+}
+
 static void test_refresh(void **state) {
 	(void)state;
 	int error;
@@ -481,17 +496,29 @@ static void test_protect(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_facts),       cmocka_unit_test(test_one_cpu),
-		cmocka_unit_test(test_map),         cmocka_unit_test(test_map_at),
-		cmocka_unit_test(test_hint),        cmocka_unit_test(test_larger_page),
-		cmocka_unit_test(test_purge),       cmocka_unit_test(test_refresh),
-		cmocka_unit_test(test_huge_pages),  cmocka_unit_test(test_move),
-		cmocka_unit_test(test_move_pieces), cmocka_unit_test(test_move_neighbour),
-		cmocka_unit_test(test_resident),    cmocka_unit_test(test_time),
-		cmocka_unit_test(test_wait),        cmocka_unit_test(test_thread),
-		cmocka_unit_test(test_node),        cmocka_unit_test(test_write),
-		cmocka_unit_test(test_write_parts), cmocka_unit_test(test_env),
-		cmocka_unit_test(test_read_link),   cmocka_unit_test(test_protect),
+		cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_one_cpu),
+		cmocka_unit_test(test_map),
+		cmocka_unit_test(test_map_at),
+		cmocka_unit_test(test_hint),
+		cmocka_unit_test(test_larger_page),
+		cmocka_unit_test(test_purge),
+		cmocka_unit_test(test_refresh),
+		cmocka_unit_test(test_huge_pages),
+		cmocka_unit_test(test_move),
+		cmocka_unit_test(test_move_pieces),
+		cmocka_unit_test(test_move_neighbour),
+		cmocka_unit_test(test_resident),
+		cmocka_unit_test(test_time),
+		cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_thread),
+		cmocka_unit_test(test_node),
+		cmocka_unit_test(test_write),
+		cmocka_unit_test(test_write_parts),
+		cmocka_unit_test(test_env),
+		cmocka_unit_test(test_read_link),
+		cmocka_unit_test(test_protect),
+		cmocka_unit_test(test_count_resident),
 		cmocka_unit_test(test_abort),
 	};
 	return cmocka_run_group_tests(tests, start_os, NULL);
