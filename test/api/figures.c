@@ -139,7 +139,7 @@ static const struct move {
 	{"stats.allocated", nothing, take_small, give_all, GROWS},
 	{"stats.allocated", take_small, give_all, nothing, SHRINKS},
 	{"stats.active", nothing, take_huge, give_all, GROWS},
-	{"stats.resident", nothing, take_huge, give_all, GROWS},
+	{"stats.resident", purge, take_huge, give_all, GROWS},
 	{"stats.mapped", purge, take_huge, give_all, GROWS},
 	{"stats.zero_reallocs", nothing, realloc_to_nothing, nothing, GROWS},
 	{"stats.ashlar.live", nothing, take_small, give_all, GROWS},
