@@ -1,9 +1,10 @@
 /*
- * Under ulimit -v, under a limit on data, and with nearly all of the kernel's map count used up, the heap
- * gives what there is, then NULL with ENOMEM, and works on when memory is free again.  The limits are set
- * before the process starts anew, so that starting under them is tried too.
+ * Under ulimit -v, under limits on data, stacks and locked memory, and with nearly all of the kernel's map count
+ * used up, the heap gives what there is, then NULL with ENOMEM, and works on when memory is free again; with some
+ * mappings left it refuses nothing.  The limits are set before the process starts anew, so that starting under them
+ * is tried too.
  */
-// ctest-timeout: 200
+// ctest-timeout: 500
 #define _GNU_SOURCE
 #include "../harness.h"
 
@@ -104,6 +105,142 @@ static void start_threads(bool must) {
 	}
 }
 
+/* ---- demanding work, none of which may be refused ---- */
+
+static size_t read_number(const char *path) {
+	FILE *file = fopen(path, "r");
+	CHECK(file != NULL);
+	size_t number = 0;
+	CHECK(fscanf(file, "%zu", &number) == 1);
+	fclose(file);
+	return number;
+}
+
+static size_t count_maps(void) {
+	FILE *file = fopen("/proc/self/maps", "r");
+	CHECK(file != NULL);
+	size_t lines = 0;
+	for (int c; (c = getc(file)) != EOF;)
+		lines += c == '\n';
+	fclose(file);
+	return lines;
+}
+
+enum { SLOTS = 300, STEPS = 2000, LIVE_MOST = 160 << 20, LIVES = 4 };
+
+struct worker {
+	uint64_t random;
+	size_t steps, live;
+	void *block[SLOTS];
+	size_t size[SLOTS];
+};
+
+/* Mostly small, some of many pages, a few of several chunks. */
+static size_t draw_size(uint64_t *random) {
+	size_t kind = test_below(random, 100);
+	if (kind < 60)
+		return 1 + test_below(random, 5000);
+	if (kind < 90)
+		return 1 + test_below(random, 300000);
+	return 1 + test_below(random, 9u << 20);
+}
+
+static void drop(struct worker *worker, size_t at) {
+	CHECK(test_holds(worker->block[at], worker->size[at], worker->size[at], at));
+	free(worker->block[at]);
+	worker->live -= worker->size[at];
+	worker->block[at] = NULL;
+	worker->size[at] = 0;
+}
+
+static void keep(struct worker *worker, size_t at, void *block, size_t size) {
+	if (block == NULL)
+		fprintf(stderr, "refused: %zu bytes with %zu live\n", size, worker->live);
+	CHECK(block != NULL);
+	worker->live += size - worker->size[at];
+	worker->block[at] = block;
+	worker->size[at] = size;
+	test_fill(block, size, at);
+}
+
+static void take(struct worker *worker, size_t at) {
+	size_t size = draw_size(&worker->random), kind = test_below(&worker->random, 8);
+	void *block = NULL;
+	if (kind == 0)
+		CHECK(posix_memalign(&block, (size_t)16 << test_below(&worker->random, 19), size) == 0);
+	else
+		block = kind < 3 ? calloc(1, size) : malloc(size);
+	keep(worker, at, block, size);
+}
+
+/* Large ones grow so far that they must move. */
+static void change(struct worker *worker, size_t at) {
+	size_t old = worker->size[at], size = draw_size(&worker->random);
+	if (old > 1u << 20 && old < 16u << 20)
+		size = old * 2;
+	void *block = realloc(worker->block[at], size);
+	CHECK(block == NULL || test_holds(block, old, old < size ? old : size, at));
+	keep(worker, at, block, size);
+}
+
+static void *work(void *argument) {
+	struct worker *worker = argument;
+	for (size_t step = 0; step < worker->steps; step++) {
+		size_t at = test_below(&worker->random, SLOTS);
+		if (worker->block[at] == NULL)
+			take(worker, at);
+		else if (test_below(&worker->random, 3) == 0)
+			change(worker, at);
+		else
+			drop(worker, at);
+		for (; worker->live > (size_t)LIVE_MOST / LIVES; at = (at + 1) % SLOTS)
+			if (worker->block[at] != NULL)
+				drop(worker, at);
+		if (step % 500 == 0)
+			SUT(malloc_trim)(0);
+	}
+	for (size_t at = 0; at < SLOTS; at++)
+		if (worker->block[at] != NULL)
+			drop(worker, at);
+	return argument;
+}
+
+static void work_in_child(struct worker *worker) {
+	pid_t child = fork();
+	CHECK(child >= 0);
+	if (child == 0) {
+		work(worker);
+		_exit(0);
+	}
+	int status = 0;
+	CHECK(waitpid(child, &status, 0) == child);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* Threads, then a forked child, round after round. Returns the most mappings seen between them. */
+static size_t demand(size_t rounds) {
+	static struct worker workers[LIVES];
+	uint64_t seed = test_seed();
+	pthread_attr_t attributes;
+	size_t most = 0;
+	CHECK(pthread_attr_init(&attributes) == 0);
+	CHECK(pthread_attr_setstacksize(&attributes, 256 * 1024) == 0);
+	for (size_t round = 0; round < rounds; round++) {
+		pthread_t threads[LIVES];
+		for (size_t i = 0; i < LIVES; i++) {
+			workers[i] = (struct worker){.random = seed + round * LIVES + i, .steps = STEPS};
+			CHECK(pthread_create(&threads[i], &attributes, work, &workers[i]) == 0);
+		}
+		for (size_t i = 0; i < LIVES; i++)
+			CHECK(pthread_join(threads[i], NULL) == 0);
+		size_t maps = count_maps();
+		most = maps > most ? maps : most;
+		workers[0].steps = STEPS / 4;
+		work_in_child(&workers[0]);
+	}
+	return most;
+}
+
 /* ---- address space and data ---- */
 
 static void limited_address_space(void) {
@@ -130,26 +267,40 @@ static void very_little_address_space(void) {
 	free(ptr);
 }
 
+/* All that is mapped from now on is filled and locked at once, and the system refuses to purge it. */
+static void locked_memory(void) {
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+		CHECK(mlockall(MCL_FUTURE) == 0);
+	exhaust((size_t)32 << 20);
+	grow_until_refused();
+	start_threads(false);
+	exhaust((size_t)32 << 20);
+}
+
+/* Where there is a limit to that, mmap refuses with another error. Privileged processes are not held to it. */
+static void little_locked_memory(void) {
+	struct rlimit limit;
+	free(malloc(100)); /* the page map alone may be more than the limit */
+	CHECK(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+	CHECK(limit.rlim_cur <= (size_t)64 << 20 ||
+	      setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){64 << 20, 64 << 20}) == 0);
+	if (geteuid() == 0)
+		CHECK(setresuid(65534, 65534, 65534) == 0);
+	CHECK(mlockall(MCL_FUTURE) == 0);
+	size_t count = take_all((size_t)1 << 20, MOST);
+	CHECK(count < MOST);
+	drop_all((size_t)1 << 20, count);
+	very_little_address_space();
+	CHECK(munlockall() == 0);
+	drop_all(6u << 20, take_all(6u << 20, 20));
+}
+
+static void little_stack(void) {
+	start_threads(true);
+	demand(2);
+}
+
 /* ---- the number of mappings ---- */
-
-static size_t read_number(const char *path) {
-	FILE *file = fopen(path, "r");
-	CHECK(file != NULL);
-	size_t number = 0;
-	CHECK(fscanf(file, "%zu", &number) == 1);
-	fclose(file);
-	return number;
-}
-
-static size_t count_maps(void) {
-	FILE *file = fopen("/proc/self/maps", "r");
-	CHECK(file != NULL);
-	size_t lines = 0;
-	for (int c; (c = getc(file)) != EOF;)
-		lines += c == '\n';
-	fclose(file);
-	return lines;
-}
 
 /* Every second page of a region gets another protection: two more mappings per call. */
 static void *use_up_maps(size_t leave, size_t *length) {
@@ -216,52 +367,87 @@ static void holes_cost_no_maps(void) {
 	}
 }
 
-/* ---- starting anew under each limit ---- */
-
-static int run(const char *what) {
-	alarm(150);
-	if (strcmp(what, "address-space") == 0)
-		limited_address_space();
-	else if (strcmp(what, "little-address-space") == 0)
-		very_little_address_space();
-	else if (strcmp(what, "data") == 0)
-		limited_data();
-	else if (strcmp(what, "maps") == 0)
-		hardly_any_maps_left(40);
-	else if (strcmp(what, "no-maps") == 0)
-		hardly_any_maps_left(3);
-	else if (strcmp(what, "holes") == 0)
-		holes_cost_no_maps();
-	else
-		return 2;
-	return 0;
+static void few_maps_left(void) {
+	size_t length = 0;
+	demand(1); /* so that what the C library maps once is there */
+	void *region = use_up_maps(200, &length);
+	fprintf(stderr, "with few left: %zu mappings\n", demand(2));
+	CHECK(munmap(region, length) == 0);
 }
 
-static void start(const char *what, int resource, size_t limit) {
+static void long_churn(void) {
+	size_t before = count_maps(), most = demand(12);
+	SUT(malloc_trim)(0);
+	size_t after = count_maps();
+	fprintf(stderr, "mappings: at first %zu, most %zu, at the end %zu\n", before, most, after);
+	CHECK(most < before + 2000);
+}
+
+/* ---- starting anew under each limit ---- */
+
+static void with_40_maps(void) {
+	hardly_any_maps_left(40);
+}
+
+static void with_3_maps(void) {
+	hardly_any_maps_left(3);
+}
+
+enum { UNLIMITED = -1, MIB = 1 << 20 };
+#define GUARDS "san_guard_large:3,san_guard_small:5,dirty_decay_ms:0"
+
+static const struct {
+	const char *name;
+	void (*body)(void);
+	int resource;
+	size_t limit;
+	const char *options;
+} trials[] = {
+	{"address-space", limited_address_space, RLIMIT_AS, (size_t)256 * MIB, ""},
+	{"little-address-space", very_little_address_space, RLIMIT_AS, (size_t)64 * MIB, ""},
+	{"data", limited_data, RLIMIT_DATA, (size_t)96 * MIB, ""},
+	{"locked", locked_memory, RLIMIT_AS, (size_t)256 * MIB, ""},
+	{"locked-purged", locked_memory, RLIMIT_AS, (size_t)256 * MIB, "dirty_decay_ms:0"},
+	{"little-locked", little_locked_memory, UNLIMITED, 0, ""},
+	{"stack", little_stack, RLIMIT_STACK, (size_t)256 * 1024, ""},
+	{"maps", with_40_maps, UNLIMITED, 0, ""},
+	{"no-maps", with_3_maps, UNLIMITED, 0, ""},
+	{"holes", holes_cost_no_maps, UNLIMITED, 0, ""},
+	{"few-maps", few_maps_left, UNLIMITED, 0, ""},
+	{"few-maps-guards", few_maps_left, UNLIMITED, 0, GUARDS},
+	{"few-maps-unmapping", few_maps_left, UNLIMITED, 0, "retain:false,dirty_decay_ms:0"},
+	{"churn", long_churn, UNLIMITED, 0, ""},
+	{"churn-guards", long_churn, UNLIMITED, 0, GUARDS},
+};
+enum { TRIALS = sizeof trials / sizeof trials[0] };
+
+static void start(size_t which) {
 	pid_t child = fork();
 	CHECK(child >= 0);
 	if (child == 0) {
-		const struct rlimit tight = {limit, limit};
-		if (limit != 0)
-			CHECK(setrlimit((__rlimit_resource_t)resource, &tight) == 0);
-		execl("/proc/self/exe", "limits", what, (char *)NULL);
+		const struct rlimit tight = {trials[which].limit, trials[which].limit};
+		if (trials[which].resource != UNLIMITED)
+			CHECK(setrlimit((__rlimit_resource_t)trials[which].resource, &tight) == 0);
+		CHECK(setenv("MALLOC_CONF", trials[which].options, 1) == 0);
+		execl("/proc/self/exe", "limits", trials[which].name, (char *)NULL);
 		_exit(99);
 	}
 	int status = 0;
 	CHECK(waitpid(child, &status, 0) == child);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		fprintf(stderr, "%s with limit %zu: status 0x%x\n", what, limit, (unsigned)status);
+		fprintf(stderr, "%s: status 0x%x\n", trials[which].name, (unsigned)status);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 int main(int count, char **arguments) {
-	if (count > 1)
-		return run(arguments[1]);
-	start("address-space", RLIMIT_AS, (size_t)256 << 20);
-	start("little-address-space", RLIMIT_AS, (size_t)64 << 20);
-	start("data", RLIMIT_DATA, (size_t)96 << 20);
-	start("maps", 0, 0);
-	start("no-maps", 0, 0);
-	start("holes", 0, 0);
-	return 0;
+	for (size_t i = 0; i < TRIALS; i++) {
+		if (count < 2) {
+			start(i);
+		} else if (strcmp(arguments[1], trials[i].name) == 0) {
+			alarm(150);
+			trials[i].body();
+			return 0;
+		}
+	}
+	return count < 2 ? 0 : 2;
 }
