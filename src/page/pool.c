@@ -4,9 +4,10 @@
 #include "page/page.h"
 #include "page/ranges.h"
 
-/* Most chunks mapped ahead of need, and purged with one system call. */
+/* Most chunks mapped ahead of need; and purged with one system call, for whose length the system may let threads wait
+ * that map memory. */
 #define GROWTH_MAX 32
-#define PURGE_MAX  64
+#define PURGE_MAX  8
 
 /* How many ranges of one bucket are looked at for a better fit. */
 #define FIT_TRIES 8

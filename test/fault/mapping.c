@@ -4,13 +4,16 @@
  * This program defines mmap, munmap, mremap, madvise, mprotect and process_madvise, so the library calls these.
  * For k = 1, 2, 3... it starts itself anew with the order to fail the k-th call, from the first instruction of
  * the process on, until a run gets by without reaching its k-th call.  Then again with every call from the k-th
- * on refused, and with every j-th refused for many rounds.  The workload may see NULL with ENOMEM and nothing
- * else; what it holds stays intact; and once calls succeed again, so must the heap.
+ * on refused, with every j-th refused for many rounds, with one in three at random, with every madvise refused in
+ * other words than for lack of memory, and with a kernel that accounts strictly.  The workload may see NULL with
+ * ENOMEM and nothing else; what it holds stays intact; and once calls succeed again, so must the heap, with nothing
+ * lost to it.
  */
 // ctest-timeout: 300
 #define _GNU_SOURCE
 #include "../harness.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -24,9 +27,11 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 
-enum mode { FAIL_ONE, FAIL_FROM, FAIL_EVERY };
+enum mode { FAIL_ONE, FAIL_FROM, FAIL_EVERY, FAIL_RANDOM, FAIL_ADVICE, STRICT };
 /* With immediate purging a short run makes all the calls a long one would. */
 #define CONF "dirty_decay_ms:0,san_guard_large:3,san_guard_small:5"
+
+int SUT(mallctl)(const char *name, void *old, size_t *old_size, void *new_value, size_t new_size);
 
 enum { MOST_CALLS = 5000, MOST_BROKEN = 10, HANG = 60, RAN_OUT = 40, FAILED_SOME = 41, ROUNDS = 30 };
 
@@ -40,24 +45,62 @@ static long order(const char *name) {
 	return text != NULL ? strtol(text, NULL, 10) : 0;
 }
 
-/* Counts a call and says whether to refuse it. */
-static bool refuse(void) {
+/* Is this call, the call-th and advice or not, one of those that the order is about? */
+static bool is_meant(enum mode mode, long k, long call, bool advice) {
+	uint64_t random = (uint64_t)k * 1000003 + (uint64_t)call;
+	switch (mode) {
+	case FAIL_ONE:
+		return call == k;
+	case FAIL_FROM:
+		return call >= k;
+	case FAIL_EVERY:
+		return call % k == 0;
+	case FAIL_RANDOM:
+		return test_below(&random, 3) == 0;
+	case FAIL_ADVICE:
+		return advice;
+	default:
+		return false;
+	}
+}
+
+static bool refuse_call(bool advice) {
 	if (atomic_load(&healed) || environ == NULL)
 		return false;
 	long k = order("TEST_FAULT_AT"), call = atomic_fetch_add(&calls, 1) + 1;
-	if (k == 0)
-		return false;
 	enum mode mode = (enum mode)order("TEST_FAULT_MODE");
-	bool now = mode == FAIL_ONE ? call == k : mode == FAIL_FROM ? call >= k : call % k == 0;
+	bool now = k != 0 && is_meant(mode, k, call, advice);
 	if (now)
 		atomic_fetch_add(&failures, 1);
-	errno = now ? ENOMEM : errno;
+	if (now)
+		errno = mode != FAIL_ADVICE ? ENOMEM : k == 1 ? EINVAL : EPERM;
 	return now;
 }
 
+/* Counts a call and says whether to refuse it. */
+static bool refuse(void) {
+	return refuse_call(false);
+}
+
+/* In a system that accounts strictly every writable private page counts, whatever MAP_NORESERVE says, and to replace a
+ * mapping unmaps the old one before the new one is refused: nobody who cannot lose it may do that. */
+static bool is_strict(void) {
+	return environ != NULL && order("TEST_FAULT_MODE") == STRICT;
+}
+
+static bool exceeds_account(size_t length) {
+	if (!is_strict() || atomic_load(&healed) ||
+	    atomic_load(&mapped) + (long long)length <= (long long)order("TEST_FAULT_AT") << 20)
+		return false;
+	atomic_fetch_add(&failures, 1);
+	errno = ENOMEM;
+	return true;
+}
+
 void *mmap(void *address, size_t length, int protection, int flags, int file, off_t offset) {
-	if (refuse())
+	if (refuse() || ((protection & PROT_WRITE) != 0 && exceeds_account(length)))
 		return MAP_FAILED;
+	CHECK((flags & MAP_FIXED) == 0 || file >= 0 || !is_strict());
 	long result = syscall(SYS_mmap, address, length, protection, flags, file, offset);
 	if (result != -1 && (flags & MAP_FIXED) == 0)
 		atomic_fetch_add(&mapped, (long long)length);
@@ -84,6 +127,7 @@ void *mremap(void *address, size_t old_length, size_t new_length, int flags, ...
 	va_end(rest);
 	if (refuse())
 		return MAP_FAILED;
+	CHECK((flags & MREMAP_FIXED) == 0 || !is_strict());
 	long result = syscall(SYS_mremap, address, old_length, new_length, flags, target);
 	/* A fixed target was mapped and counted before; the old range goes unless it is to stay. */
 	long long gain = (flags & MREMAP_FIXED) != 0 ? 0 : (long long)new_length;
@@ -94,7 +138,7 @@ void *mremap(void *address, size_t old_length, size_t new_length, int flags, ...
 }
 
 int madvise(void *address, size_t length, int advice) {
-	return refuse() ? -1 : (int)syscall(SYS_madvise, address, length, advice);
+	return refuse_call(true) ? -1 : (int)syscall(SYS_madvise, address, length, advice);
 }
 
 int mprotect(void *address, size_t length, int protection) {
@@ -102,7 +146,29 @@ int mprotect(void *address, size_t length, int protection) {
 }
 
 ssize_t process_madvise(int process, const struct iovec *ranges, size_t count, int advice, unsigned flags) {
-	return refuse() ? -1 : (ssize_t)syscall(SYS_process_madvise, process, ranges, count, advice, flags);
+	return refuse_call(true)
+	               ? -1
+	               : (ssize_t)syscall(SYS_process_madvise, process, ranges, count, advice, flags);
+}
+
+/* The library reads /proc by bare system calls. With strict accounting the one file about that says so. */
+long syscall(long number, ...) {
+	static long (*real)(long, ...);
+	long value[6];
+	va_list rest;
+	va_start(rest, number);
+	for (size_t i = 0; i < 6; i++)
+		value[i] = va_arg(rest, long);
+	va_end(rest);
+	if (real == NULL)
+		*(void **)&real = dlsym(RTLD_NEXT, "syscall");
+	if (number == SYS_openat && is_strict() &&
+	    strcmp((const char *)value[1], "/proc/sys/vm/overcommit_memory") == 0) {
+		int ends[2];
+		CHECK(pipe(ends) == 0 && write(ends[1], "2\n", 2) == 2 && close(ends[1]) == 0);
+		return ends[0];
+	}
+	return real(number, value[0], value[1], value[2], value[3], value[4], value[5]);
 }
 
 /* ---- the workload: one of everything, each result NULL with ENOMEM or right ---- */
@@ -225,9 +291,19 @@ static void workload(void) {
 
 /* ---- the runs ---- */
 
+/* Bytes in blocks that the program holds, with all caches empty. */
+static size_t live_bytes(void) {
+	uint64_t epoch = 1;
+	size_t live = 0, size = sizeof live;
+	CHECK(SUT(mallctl)("arena.4096.purge", NULL, NULL, NULL, 0) == 0);
+	CHECK(SUT(mallctl)("epoch", NULL, NULL, &epoch, sizeof epoch) == 0);
+	CHECK(SUT(mallctl)("stats.ashlar.live", &live, &size, NULL, 0) == 0);
+	return live;
+}
+
 static int one_run(enum mode mode) {
 	workload();
-	if (mode == FAIL_EVERY) {
+	if (mode == FAIL_EVERY || mode == FAIL_RANDOM) {
 		long long settled = 0;
 		for (int round = 0; round < ROUNDS; round++) {
 			workload();
@@ -240,6 +316,8 @@ static int one_run(enum mode mode) {
 	bool refused = atomic_load(&failures) > 0;
 	atomic_store(&healed, true);
 	workload();
+	/* What is left is the C library's. */
+	CHECK(live_bytes() < (size_t)256 << 10);
 	return refused ? FAILED_SOME : RAN_OUT;
 }
 
@@ -293,6 +371,12 @@ int main(void) {
 		k = after(k);
 	for (long every = 2; every <= 8; every += 3)
 		CHECK(start_run(FAIL_EVERY, every));
+	for (long seed = 1; seed <= 6; seed++)
+		CHECK(start_run(FAIL_RANDOM, seed));
+	for (long refusal = 1; refusal <= 2; refusal++)
+		CHECK(start_run(FAIL_ADVICE, refusal));
+	for (long mib = 16; mib <= 64; mib *= 2)
+		CHECK(start_run(STRICT, mib));
 	CHECK(broken == 0);
 	return 0;
 }
