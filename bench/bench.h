@@ -175,6 +175,19 @@ static inline void bench_sleep(long seconds) {
 		;
 }
 
+/* Sits still; with `beat` but for a malloc and free of 100 KB every 10 ms, so that the library is visited. */
+static inline void bench_rest(long seconds, bool beat) {
+	if (!beat) {
+		bench_sleep(seconds);
+		return;
+	}
+	for (uint64_t end = bench_now() + (uint64_t)seconds * 1000000000u; bench_now() < end;) {
+		free(bench_alloc(100000));
+		struct timespec pause = {.tv_nsec = 10000000};
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* Runs body(args + i * stride) in n threads and waits for all. */
 static inline void bench_threads(unsigned n, void *(*body)(void *), void *args, size_t stride) {
 	pthread_t *id = bench_map(n * sizeof *id + 1);

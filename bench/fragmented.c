@@ -1,8 +1,8 @@
 /* fragmented.c - `mib` MiB of small blocks, 2^`low` to 2^`high` bytes, allocated by `threads` threads and touched; then
- * 90 % of them, chosen at random, are freed, and the process sits still for `idle` seconds (beat=1: with one malloc
- * and free of 100 KB every 10 ms, so that the library is visited). Figure: the resident set after that. live_kib is what the program still holds, own_kib what the
- * library itself says is resident (0: it has no such name), huge_kib what transparent huge pages hold; rss_after_kib and
- * huge_after_kib are the same right after freeing. */
+ * 90 % of them, chosen at random, are freed, and the process sits still for `idle` seconds (beat=1: but for bench_rest). Figure: the
+ * resident set after that. live_kib is what the program still holds, own_kib what the library itself says is resident (0:
+ * it has no such name), huge_kib what transparent huge pages hold; rss_after_kib and huge_after_kib are the same right
+ * after freeing. */
 #include "bench.h"
 
 #include <dlfcn.h>
@@ -69,18 +69,6 @@ static long fragmented_huge(void) {
 	return at == NULL ? 0 : strtol(at + 15, NULL, 10);
 }
 
-static void fragmented_idle(long seconds, bool beat) {
-	if (!beat) {
-		bench_sleep(seconds);
-		return;
-	}
-	for (uint64_t end = bench_now() + (uint64_t)seconds * 1000000000u; bench_now() < end;) {
-		free(bench_alloc(100000));
-		struct timespec pause = {.tv_nsec = 10000000};
-		nanosleep(&pause, NULL);
-	}
-}
-
 int main(int argc, char **argv) {
 	(void)argc;
 	bench_start(argv, "threads mib low high idle beat");
@@ -105,7 +93,7 @@ int main(int argc, char **argv) {
 		tables += bytes;
 		live += thread[i].live;
 	}
-	fragmented_idle(bench_number(argv, "idle", 60), bench_number(argv, "beat", 0) != 0);
+	bench_rest(bench_number(argv, "idle", 60), bench_number(argv, "beat", 0) != 0);
 	long after = bench_rss();
 	printf("rss_kib=%ld own_kib=%zu live_kib=%zu huge_kib=%ld rss_after_kib=%ld huge_after_kib=%ld\n",
 	       after, fragmented_own() / 1024, live / 1024, fragmented_huge(), rss, huge);

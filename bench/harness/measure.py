@@ -8,7 +8,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 PROGRAMS = ["pairs", "batches", "live", "larson", "xthread", "churn", "mixed", "large", "falseshare", "burst",
-            "idle", "steps", "calls", "launch"]
+            "fragmented", "drained", "pause", "cliffs", "idle", "steps", "calls", "launch"]
 TIMEOUT = 600
 PAIR = re.compile(r"(\w+)=(\S+)")
 
@@ -43,7 +43,7 @@ def build(source, programs, compiler):
         inputs = [file, os.path.join(source, "bench.h")]
         if os.path.exists(out) and os.path.getmtime(out) >= max(map(os.path.getmtime, inputs)):
             continue
-        link = ["-static"] if name == "launch" else ["-ldl"]
+        link = ["-static"] if name == "launch" else ["-ldl", "-lm"]
         subprocess.run([compiler, "-std=c11", "-O2", "-fno-builtin", "-pthread", file, "-o", out] + link, check=True)
 
 
