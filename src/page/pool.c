@@ -266,6 +266,7 @@ static bool grow(struct pool *pool, size_t count, size_t align) REQUIRES(pool->l
 			return false;
 	}
 	if (!adopt(pool, base, asked)) {
+		pool->hint = size_min(pool->hint, base);
 		page_default_hooks.destroy(NULL, (void *)base, asked * CHUNK, true, 0);
 		return false;
 	}
