@@ -3,6 +3,7 @@ line of a table: scenario, bound, measured, ok."""
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -48,13 +49,17 @@ def thp_mode(mode):
         raise Skipped("the system has no transparent huge pages")
     with open(THP) as stream:
         before = stream.read().split("[")[1].split("]")[0]
-    if before != mode:
-        set_thp(mode)
+    if before == mode:
+        yield
+        return
+    # A run that is ended sets it back too.
+    handler = signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    set_thp(mode)
     try:
         yield
     finally:
-        if before != mode:
-            set_thp(before)
+        set_thp(before)
+        signal.signal(signal.SIGTERM, handler)
 
 
 def set_thp(mode):
