@@ -126,13 +126,6 @@ void show_top(const struct tree *tree, const struct style *style, FILE *out) {
 
 /* -- the tree -------------------------------------------------------------------------------------------- */
 
-/* Is this node all that its parent has, so that the line below it needs no indentation? */
-static bool goes_on(const struct tree *tree, uint32_t node) {
-	const struct node *at = &tree->nodes[node], *parent = &tree->nodes[at->parent];
-	return at->parent + 1 == node && at->end == parent->end && at->parent != 0 &&
-	       tree_total(tree, node) == tree_total(tree, at->parent);
-}
-
 /* What the nodes hold or, in a comparison, what changed in them either way: nothing cancels out. */
 static double *weigh_nodes(const struct tree *tree) {
 	double *weights = zeroed(tree->node_count, sizeof *weights);
@@ -144,14 +137,19 @@ static double *weigh_nodes(const struct tree *tree) {
 	return weights;
 }
 
-static void show_node(const struct tree *tree, const struct style *style, uint32_t node, uint32_t indent,
+/* Is this node all there is to be shown of its parent, so that the line below it needs no indentation? */
+static bool goes_on(const struct tree *tree, const double *weights, uint32_t node) {
+	uint32_t parent = tree->nodes[node].parent;
+	return parent != 0 && parent + 1 == node && weights[node] == weights[parent];
+}
+
+static void show_node(const struct tree *tree, const struct style *style, uint32_t node, const char *indent,
                       FILE *out) {
 	char total[VALUE_TEXT], share[VALUE_TEXT], text[FRAME_TEXT];
 	value_text(tree, style, tree_total(tree, node), total);
 	share_text(tree, tree_total(tree, node), share);
 	frame_text(tree, tree->nodes[node].frame, text);
-	fprintf(out, "%12s %7s  %*s%s\n", total, share,
-	        2 * (int)(indent < MOST_INDENT ? indent : MOST_INDENT), "", text);
+	fprintf(out, "%12s %7s  %s %s\n", total, share, indent, text);
 }
 
 void show_tree(const struct tree *tree, const struct style *style, FILE *out) {
@@ -165,8 +163,12 @@ void show_tree(const struct tree *tree, const struct style *style, FILE *out) {
 			node = at->end;
 			continue;
 		}
-		indents[node] = at->parent == 0 ? 0 : indents[at->parent] + !goes_on(tree, node);
-		show_node(tree, style, node, indents[node], out);
+		bool fork = !goes_on(tree, weights, node);
+		char indent[2 * MOST_INDENT + 2];
+		indents[node] = at->parent == 0 ? 0 : indents[at->parent] + fork;
+		int blanks = 2 * (int)(indents[node] < MOST_INDENT ? indents[node] : MOST_INDENT);
+		snprintf(indent, sizeof indent, "%*s%c", blanks, "", fork ? '+' : ' ');
+		show_node(tree, style, node, indent, out);
 		shown++;
 		node++;
 	}

@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+# ctest-timeout: 600
+# A dump by jemalloc: totals and functions against jeprof and google-pprof; names in stripped programs by build id.
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
+from profiles import Proto, Read, check, end, equal, folded, run, top  # noqa: E402
+
+PROGRAM = pathlib.Path("prog/heap").resolve()
+JEMALLOC = next(pathlib.Path("/usr/lib").glob("*/libjemalloc.so.2"), None)
+OURS = ("load_pages", "load_rows", "make_objects", "main", "store::table::fill")
+
+
+def dump(folder, name, library=JEMALLOC):
+    """A heap of the program; one object in every 4 KiB is sampled."""
+    environment = {**os.environ, "LD_PRELOAD": str(library),
+                   "MALLOC_CONF": f"prof:true,prof_final:true,prof_accum:true,lg_prof_sample:12,prof_prefix:{folder}/{name}"}
+    subprocess.run([PROGRAM], env=environment, check=True, timeout=60)
+    return next(folder.glob(name + ".*.heap"))
+
+
+def plain(name):
+    """Without template arguments, without an inline mark, and without what comes before the name."""
+    name = re.sub(r" \(inline\)$", "", name)
+    while re.search(r"<[^<>]*>", name):
+        name = re.sub(r"<[^<>]*>", "", name)
+    return name.replace("(anonymous namespace)::", "").replace("{anonymous}::", "").split(" ")[-1]
+
+
+def other(command, program, path, *more):
+    """What jeprof or google-pprof say: {function: (flat, cumulated)}, total."""
+    done = subprocess.run([command, "--text", "--show_bytes", *more, str(program), str(path)], capture_output=True, text=True,
+                          timeout=300, check=True)
+    total = int(re.search(r"Total: (-?\d+)", done.stdout).group(1))
+    rows = {}
+    for line in done.stdout.splitlines():
+        found = re.fullmatch(r"\s*(-?\d+)\s+\S+\s+\S+\s+(-?\d+)\s+\S+\s+(.*)", line)
+        if found:
+            flat, cumulated = rows.get(plain(found[3]), (0, 0))
+            rows[plain(found[3])] = (flat + int(found[1]), max(cumulated, int(found[2])))
+    return rows, total
+
+
+def ours(*arguments):
+    rows, total = top("--quiet", *arguments)
+    merged = {}
+    for name, (flat, cumulated) in rows.items():
+        before = merged.get(plain(name), (0, 0))
+        merged[plain(name)] = (before[0] + flat, before[1] + cumulated)
+    return merged, total
+
+
+def compare(command, theirs, mine, what):
+    """Each stack is rounded here and not there. They know not all of jemalloc's own functions below operator new."""
+    close = lambda a, b: abs(a - b) <= 20
+    check(close(theirs[1], mine[1]), f"{command}, {what}: total {theirs[1]}, ours {mine[1]}")
+    check(theirs[1] != 0, f"{command}, {what}: something is there")
+    for name in OURS:
+        wanted, found = theirs[0].get(name), mine[0].get(name)
+        check(wanted and found and (name == "make_objects" or close(wanted[0], found[0])) and
+              (name == "store::table::fill" or close(wanted[1], found[1])),
+              f"{command}, {what}, {name}: {wanted}, ours {found}")
+    order = lambda rows: [name for name in sorted(rows, key=lambda n: -rows[n][1]) if name in OURS and name != "store::table::fill"]
+    equal(order(mine[0]), order(theirs[0]), f"{command}, {what}: order")
+
+
+def check_jeprof(folder, path, later):
+    for type in ("inuse_space", "inuse_objects", "alloc_space", "alloc_objects"):
+        compare("jeprof", other("jeprof", PROGRAM, path, "--" + type), ours("--type", type, path), type)
+    theirs, mine = other("jeprof", PROGRAM, later, "--base", str(path)), ours("--diff", path, later)
+    check(abs(theirs[1] - mine[1]) <= 20, f"jeprof, difference: {theirs[1]}, ours {mine[1]}")
+
+
+def check_google(folder, path):
+    """google-pprof knows the older header only."""
+    lines = path.read_text().splitlines()
+    older = [re.sub(r"\s*t\*: (.*)", r"heap profile: \1 @ ", lines[1]) + lines[0]]
+    for at, line in enumerate(lines):
+        if line.startswith("@"):
+            older.append(re.sub(r"\s*t\*: ", "", lines[at + 1]) + " " + line)
+    older_path = folder / "older.heap"
+    older_path.write_text("\n".join(older + lines[lines.index("MAPPED_LIBRARIES:") - 1:]) + "\n")
+    for type in ("inuse_space", "alloc_objects"):
+        compare("google-pprof", other("google-pprof", PROGRAM, older_path, "--" + type), ours("--type", type, older_path), type)
+        equal(ours("--type", type, older_path), ours("--type", type, path), f"both forms, {type}")
+
+
+def check_names(folder, path):
+    stacks = folded("--quiet", path)
+    check(any("main;load_pages;store::table<store::page>::fill;keep" in stack for stack in stacks),
+          f"inlined functions, templates and namespaces: {list(stacks)}")
+    rows, _ = top("--quiet", "--lines", path)
+    source = pathlib.Path(os.environ["SOURCE"]) / "test/tool/prog/heap.cpp"
+    line = next(number for number, text in enumerate(source.read_text().splitlines(), 1) if "load_rows();" in text)
+    check(any(name.startswith("main ") and name.endswith(f"heap.cpp:{line}") for name in rows), f"lines: {list(rows)}")
+    check(not any("malloc" in name or "operator new" in name for name in rows), f"nothing of the allocator: {list(rows)}")
+    out = folder / "out.pb.gz"
+    run("--quiet", "--pprof", out, path)
+    equal(folded(out), stacks, "the profile with names in it")
+    check(any(file.endswith("heap.cpp") for file in Read(out).files), "source files")
+
+
+def build_id(path):
+    notes = subprocess.run(["readelf", "-n", str(path)], capture_output=True, text=True, check=True).stdout
+    return re.search(r"Build ID: ([0-9a-f]+)", notes).group(1)
+
+
+def check_stripped(folder):
+    """A program without symbols, or gone: its names come from <folder>/.build-id. Another build is not used."""
+    program, debug = folder / "stripped", folder / "debug"
+    id = build_id(PROGRAM)
+    place = debug / ".build-id" / id[:2] / (id[2:] + ".debug")
+    place.parent.mkdir(parents=True)
+    subprocess.run(["objcopy", "--only-keep-debug", PROGRAM, place], check=True)
+    subprocess.run(["strip", "--strip-all", "-o", program, PROGRAM], check=True)
+    symbols = subprocess.run(["nm", PROGRAM], capture_output=True, text=True, check=True).stdout
+    main = int(re.search(r"([0-9a-f]+) T main\n", symbols).group(1), 16)
+    headers = subprocess.run(["readelf", "-lW", PROGRAM], capture_output=True, text=True, check=True).stdout
+    offset, address = next((int(l.split()[1], 16), int(l.split()[2], 16)) for l in headers.splitlines() if "LOAD" in l and "R E" in l)
+
+    def names(file, wanted_id, *arguments):
+        profile = Proto([("inuse_space", "bytes")])
+        profile.mapping(1, 0x7F0000000000, 0x7F0000100000, offset & ~4095, str(file), wanted_id)
+        profile.location(1, 0x7F0000000000 + main + 4 - (address & ~4095), 1)
+        profile.sample([1], [5])
+        path = profile.write(folder / "stripped.pb")
+        out, err = run("--top", *arguments, path)
+        return out.splitlines()[2].split()[-1], err
+
+    equal(names(PROGRAM, id)[0], "main", "the program itself")
+    equal(names(program, id)[0], "[stripped]", "stripped")
+    equal(names(program, id, "--debug-dir", debug), ("main", ""), "stripped, and its debug information")
+    program.unlink()
+    equal(names(program, id, "--debug-dir", debug), ("main", ""), "gone, and its debug information")
+    check("not there" in names(program, id)[1], "gone")
+    name, remark = names(PROGRAM, "ab" * 20)
+    check(name == "[heap]" and "not the build that was profiled" in remark, f"another build: {name} {remark}")
+    root = folder / "root"
+    (root / "opt").mkdir(parents=True)
+    shutil.copy(PROGRAM, root / "opt" / "server")
+    equal(names("/opt/server", id, "--root", root), ("main", ""), "under another root")
+
+
+if JEMALLOC is None or not PROGRAM.exists():
+    print("no libjemalloc.so.2 (Debian: libjemalloc2), or no C++ compiler")
+    sys.exit(77)
+with tempfile.TemporaryDirectory() as name:
+    here = pathlib.Path(name)
+    first, second = dump(here, "first"), dump(here, "second")
+    check_jeprof(here, first, second)
+    check_google(here, first)
+    check_names(here, first)
+    check_stripped(here)
+end()
