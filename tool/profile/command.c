@@ -5,6 +5,7 @@
 #include "tool.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +107,7 @@ static double number_of(const char *option, const char *text, double otherwise) 
 	if (text == NULL)
 		return otherwise;
 	double number = strtod(text, &end);
-	if (end == text || *end != 0 || !(number >= 0 && number < 1e18))
+	if (end == text || *end != 0 || !(number >= 0 && number <= 1e18))
 		usage_error("profile: %s: '%s' is no number", option, text);
 	return number;
 }
@@ -244,7 +245,7 @@ static void build(struct job *job, struct tree *tree, const char *type, bool inv
 static void show_one_tree(struct job *job, bool inverted) {
 	struct tree tree;
 	build(job, &tree, job->request->type, inverted, false);
-	job->style.rows = (uint32_t)number_of("-n", job->request->rows, 0);
+	job->style.rows = (uint32_t)fmin(number_of("-n", job->request->rows, 0), UINT32_MAX);
 	job->style.least = number_of("--least", job->request->least, LEAST_OF_TREE);
 	show_tree(&tree, &job->style, stdout);
 	tree_free(&tree);
@@ -256,7 +257,7 @@ static void show_views(struct job *job) {
 	bool outputs = request->pprof != NULL || request->folded != NULL || request->flame != NULL;
 	bool views = request->tree || request->callers || request->leak || request->pinned;
 	struct tree tree;
-	job->style.rows = (uint32_t)number_of("-n", request->rows, MOST_ROWS);
+	job->style.rows = (uint32_t)fmin(number_of("-n", request->rows, MOST_ROWS), UINT32_MAX);
 	job->style.least = number_of("--least", request->least, 0);
 	if (request->top || (!views && !outputs)) {
 		build(job, &tree, request->type, false, false);

@@ -22,15 +22,16 @@ static bool inflate_all(z_stream *stream, struct bytes *out, struct failure *fai
 		if (result == Z_STREAM_END && stream->avail_in == 0)
 			return true;
 		if (result == Z_STREAM_END && inflateReset(stream) != Z_OK) /* another part */
-			return fail(failure, "gzip: %s", stream->msg != NULL ? stream->msg : "broken");
+			return failure_say(failure, "gzip: %s", stream->msg != NULL ? stream->msg : "broken");
 		if (result == Z_BUF_ERROR ||
 		    (result == Z_OK && stream->avail_in == 0 && stream->avail_out > 0))
-			return fail(failure, "byte %lu: the compressed file was cut off", stream->total_in);
+			return failure_say(failure, "byte %lu: the compressed file was cut off",
+			                   stream->total_in);
 		if (result != Z_OK && result != Z_STREAM_END)
-			return fail(failure, "byte %lu: broken gzip: %s", stream->total_in,
-			            stream->msg != NULL ? stream->msg : "no reason given");
+			return failure_say(failure, "byte %lu: broken gzip: %s", stream->total_in,
+			                   stream->msg != NULL ? stream->msg : "no reason given");
 		if (out->length > MOST_BYTES)
-			return fail(failure, "more than 1 GiB when uncompressed");
+			return failure_say(failure, "more than 1 GiB when uncompressed");
 	}
 }
 
@@ -39,7 +40,7 @@ static bool uncompress_bytes(struct bytes *bytes, struct failure *failure) {
 	z_stream stream = {.next_in = bytes->data, .avail_in = (uInt)bytes->length};
 	struct bytes out = {0};
 	if (inflateInit2(&stream, GZIP_WINDOW) != Z_OK)
-		return fail(failure, "zlib does not start");
+		return failure_say(failure, "zlib does not start");
 	bool done = inflate_all(&stream, &out, failure);
 	inflateEnd(&stream);
 	free(bytes->data);
@@ -53,7 +54,7 @@ bool read_file(const char *path, struct bytes *bytes, struct failure *failure) {
 	FILE *file = input ? stdin : fopen(path, "rb");
 	size_t length;
 	if (file == NULL)
-		return fail(failure, "%s", strerror(errno));
+		return failure_say(failure, "%s", strerror(errno));
 	errno = 0;
 	while ((length = fread(piece, 1, sizeof piece, file)) > 0 && bytes->length <= MOST_BYTES)
 		bytes_add(bytes, piece, length);
@@ -61,9 +62,9 @@ bool read_file(const char *path, struct bytes *bytes, struct failure *failure) {
 	if (!input)
 		fclose(file);
 	if (error != 0)
-		return fail(failure, "%s", strerror(error));
+		return failure_say(failure, "%s", strerror(error));
 	if (bytes->length > MOST_BYTES)
-		return fail(failure, "more than 1 GiB");
+		return failure_say(failure, "more than 1 GiB");
 	bool compressed = bytes->length >= 2 && bytes->data[0] == 0x1f && bytes->data[1] == 0x8b;
 	return !compressed || uncompress_bytes(bytes, failure);
 }

@@ -8,7 +8,7 @@
 
 #define FIRST_ROOM 64
 
-bool fail(struct failure *failure, const char *format, ...) {
+bool failure_say(struct failure *failure, const char *format, ...) {
 	va_list arguments;
 	va_start(arguments, format);
 	vsnprintf(failure->text, sizeof failure->text, format, arguments);

@@ -29,7 +29,7 @@ struct failure {
 	char text[256];
 };
 /* Writes the text; always false. */
-bool fail(struct failure *failure, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool failure_say(struct failure *failure, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* -- memory ---------------------------------------------------------------------------------------------- */
 

@@ -43,7 +43,7 @@ struct reader {
 /* -- words of a line ------------------------------------------------------------------------------------- */
 
 static bool complain(struct reader *reader, const char *what) {
-	return fail(reader->failure, "line %u: %s", reader->number, what);
+	return failure_say(reader->failure, "line %u: %s", reader->number, what);
 }
 
 /* The next line without the blanks around it; false at the end. */
@@ -282,7 +282,7 @@ static bool read_mappings(struct reader *reader, size_t first_location) {
 		      by_start);
 	for (size_t i = first; i + 1 < profile->mapping_count; i++) {
 		if (profile->mappings[i].limit > profile->mappings[i + 1].start)
-			return fail(reader->failure, "mappings overlap");
+			return failure_say(reader->failure, "mappings overlap");
 	}
 	for (size_t i = first_location; i < profile->location_count; i++)
 		profile->locations[i].mapping = mapping_of(profile, first, profile->locations[i].address);
@@ -333,7 +333,7 @@ static bool read_lines(struct reader *reader, size_t first_location) {
 
 static bool is_whole(struct reader *reader) {
 	return (reader->end > reader->at && reader->end[-1] == '\n') ||
-	       fail(reader->failure, "the file ends within a line: it was cut off");
+	       failure_say(reader->failure, "the file ends within a line: it was cut off");
 }
 
 bool read_heap(struct profile *profile, const char *data, size_t length, struct failure *failure) {

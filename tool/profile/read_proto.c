@@ -41,7 +41,7 @@ struct reader {
 /* -- fields ---------------------------------------------------------------------------------------------- */
 
 static bool complain(struct reader *reader, const unsigned char *at, const char *what) {
-	return fail(reader->failure, "byte %zu: %s", (size_t)(at - reader->start), what);
+	return failure_say(reader->failure, "byte %zu: %s", (size_t)(at - reader->start), what);
 }
 
 static bool take_varint(struct reader *reader, struct part *part, uint64_t *value) {
@@ -315,15 +315,15 @@ static bool read_rest(struct reader *reader, struct part part) {
 
 static bool read_all(struct reader *reader, struct part part) {
 	if (part.at == part.end)
-		return fail(reader->failure, "the file is empty");
+		return failure_say(reader->failure, "the file is empty");
 	if (!read_fields(reader, part, 6, read_text))
 		return false;
 	if (reader->text_count == 0 || reader->texts[0] != 0)
-		return fail(reader->failure, "neither a heap_v2 dump nor a profile.proto");
+		return failure_say(reader->failure, "neither a heap_v2 dump nor a profile.proto");
 	if (!read_fields(reader, part, 1, read_type))
 		return false;
 	if (reader->type_count == 0)
-		return fail(reader->failure, "a profile without types of values");
+		return failure_say(reader->failure, "a profile without types of values");
 	return read_fields(reader, part, 3, read_mapping) && read_fields(reader, part, 5, read_function) &&
 	       read_fields(reader, part, 4, read_location) && read_fields(reader, part, 2, read_sample) &&
 	       read_rest(reader, part);

@@ -8,7 +8,9 @@ namespace {
 void *kept[10000];
 int used;
 
-inline __attribute__((always_inline)) void keep(std::size_t size) { kept[used++] = std::memset(std::malloc(size), 1, size); }
+inline __attribute__((always_inline)) void keep(std::size_t size) {
+	kept[used++] = std::memset(std::malloc(size), 1, size);
+}
 } // namespace
 
 namespace store {
