@@ -201,17 +201,20 @@ def check_difference(folder):
 
 
 def check_large(folder):
-    """Many frames: only those that can be seen are drawn."""
+    """Many frames: only those that can be seen are drawn, and of very many the smallest are not there."""
     made = Proto([("inuse_space", "bytes")])
-    for id in range(1, 20001):
-        made.function(id, f"function_{id}")
+    made.function(1, "f")
+    for id in range(1, 2001):
+        made.function(id, f"function_{id}") if id > 1 else None
         made.location(id, id, 0, [(id, 1)])
-    for id in range(2, 20001):
-        made.sample([id, id // 2 + 1, 1], [1000000 if id == 777 else 1])
+    for id in range(2, 2001):
+        for other in range(2, 72):
+            made.sample([other, id, 1], [1000000 if id == 777 else 1])
     made.write(folder / "large.pb")
     run("--flame", folder / "large.html", folder / "large.pb")
     drawn = browse(folder, folder / "large.html")
     check(drawn.width("function_777") > WIDTH / 2 and len(drawn.frames) < 100, f"{len(drawn.frames)} frames are drawn")
+    equal(drawn.ids["left-out"]["text"], f"{1998 * 71:,} calls that are less than 0.002 % of everything are left out.", "left out")
 
 
 if BROWSER is None:

@@ -5,15 +5,20 @@
  *
  *      {"title": "...", "diff": false, "type": 1, "types": [["inuse_space", "bytes"], ...],
  *       "frames": [["main", "server.c", 12], ...],
- *       "nodes": [depth, frame, value of each type..., of the base's..., depth, frame, ...]}    in preorder */
+ *       "nodes": [depth, frame, value of each type..., of the base's..., depth, frame, ...],    in preorder
+ *       "leftOut": 0} */
 #include "show.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 extern const char flame_page[]; /* made from flame/ */
 static const char mark[] = "@PROFILE@";
+
+#define MANY_NODES  100000
+#define LEAST_SHARE 0.00002
 
 /* -- folded stacks --------------------------------------------------------------------------------------- */
 
@@ -72,13 +77,33 @@ static void write_frames(const struct tree *tree, FILE *out) {
 	}
 }
 
-static void write_nodes(const struct tree *tree, FILE *out) {
+/* The largest part that a node is of anything. */
+static double largest_share(const struct tree *tree, uint32_t node) {
+	double largest = 0;
+	for (size_t i = 0; i < tree->stride; i++) {
+		double whole = fabs(tree->totals[i]), part = fabs(tree->totals[node * tree->stride + i]);
+		if (whole > 0 && part / whole > largest)
+			largest = part / whole;
+	}
+	return largest;
+}
+
+/* Of a very large tree what nobody would see is left out; returns how much that was. */
+static size_t write_nodes(const struct tree *tree, FILE *out) {
+	double least = tree->node_count > MANY_NODES ? LEAST_SHARE : 0;
+	size_t left_out = 0;
 	for (uint32_t node = 0; node < tree->node_count; node++) {
+		if (node > 0 && largest_share(tree, node) < least) {
+			left_out += tree->nodes[node].end - node;
+			node = tree->nodes[node].end - 1;
+			continue;
+		}
 		fprintf(out, "%s%" PRIu32 ",%" PRIu32, node == 0 ? "" : ",\n", tree->nodes[node].depth,
 		        tree->nodes[node].frame);
 		for (size_t i = 0; i < tree->stride; i++)
 			fprintf(out, ",%.0f", tree->totals[node * tree->stride + i] + 0.0);
 	}
+	return left_out;
 }
 
 void write_flame(const struct tree *tree, const struct style *style, FILE *out) {
@@ -100,7 +125,7 @@ void write_flame(const struct tree *tree, const struct style *style, FILE *out) 
 	fputs("],\n\"frames\":[", out);
 	write_frames(tree, out);
 	fputs("],\n\"nodes\":[", out);
-	write_nodes(tree, out);
-	fputs("]}\n", out);
+	size_t left_out = write_nodes(tree, out);
+	fprintf(out, "],\"leftOut\":%zu}\n", left_out);
 	fputs(after + sizeof mark - 1, out);
 }

@@ -326,5 +326,7 @@
 	addEventListener("resize", draw);
 	addEventListener("hashchange", restore);
 	at("title").textContent = document.title = data.title + (data.inverted ? " (callers)" : "");
+	if (data.leftOut)
+		at("left-out").textContent = data.leftOut.toLocaleString("en") + " calls that are less than 0.002 % of everything are left out.";
 	restore();
 })();
