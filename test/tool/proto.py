@@ -15,7 +15,7 @@ EVIL = '</script><script>alert("1")</script>'
 
 def example(packed=True):
     profile = Proto(TYPES, "inuse_space")
-    profile.mapping(1, 0x400000, 0x500000, 0, "/nowhere/at/all/server", "aa" * 20)
+    profile.mapping(1, 0x400000, 0x500000, 0, "/nowhere/at all/server", "aa" * 20)
     for id, (name, file) in enumerate([("main", "server.c"), ("serve", "server.c"), ("parse", "parse.c"), ("copy;text", "text.h"),
                                        (EVIL, "evil.c"), ("malloc", "")], 1):
         profile.function(id, name, file)
@@ -90,7 +90,7 @@ def check_write(here):
           [([9, 900, 4, 400, 8192], {"arena": 0, "thread": "main"}), ([3, 300, 3, 300, 4096], {"arena": 1, "thread": "worker"}),
            ([2, 200, 0, 0, 0], {"arena": 1, "thread": "worker"})], "samples")
     equal([read.locations[l] for l in read.samples[0][0]],
-          [[("malloc", 0)], [("copy;text", 3), ("parse", 33)], [("serve", 21)], [("main", 7)]], "a stack")
+          [[("copy;text", 3), ("parse", 33)], [("serve", 21)], [("main", 7)]], "a stack, without malloc")
     for type, _ in TYPES:
         equal(folded("--type", type, out), folded("--type", type, path), f"read again, {type}")
     run("--pprof", out, "--diff", path, path)
@@ -98,6 +98,20 @@ def check_write(here):
     equal(sorted(values[3] for _, values, _ in read.samples), [-400, -300, 0, 0, 300, 400], "the base is negative")
     equal([labels.get("pprof::base") for _, _, labels in read.samples], [None] * 3 + ["true"] * 3, "and says so")
     equal(top(out)[1], 0, "their sum")
+
+
+def check_heap(here):
+    path = example().write(here / "heap.pb")
+    out = here / "out.heap"
+    run("--heap", out, path)
+    for type in ("inuse_space", "inuse_objects", "alloc_space", "alloc_objects"):
+        equal(top("--type", type, "--quiet", out)[1], top("--type", type, path)[1], f"as text, {type}")
+    lines = out.read_text().splitlines()
+    equal(lines[:4], ["heap profile: 7: 700 [14: 1400] @ heapprofile", "4: 400 [9: 900] @ 0x400030 0x400021 0x400011",
+                      "3: 300 [3: 300] @ 0x400040 0x400021 0x400011", "0: 0 [2: 200] @ 0x400060 0x400011"],
+          "the first address is inside the call, the others are behind")
+    equal(lines[5:], ["MAPPED_LIBRARIES:", "400000-500000 r-xp 00000000 00:00 0 /nowhere/at all/server"], "mappings")
+    run("--heap", out, "--diff", path, path, status=2)
 
 
 def check_diff(here):
@@ -187,6 +201,6 @@ def check_deep(here):
 
 
 with tempfile.TemporaryDirectory() as name:
-    for test in (check_read, check_views, check_labels, check_write, check_diff, check_broken, check_deep):
+    for test in (check_read, check_views, check_labels, check_write, check_heap, check_diff, check_broken, check_deep):
         test(pathlib.Path(name))
 end()

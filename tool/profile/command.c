@@ -26,8 +26,8 @@ struct texts {
 
 struct request {
 	bool top, tree, callers, leak, pinned, cumulated, exact, lines, files, addresses, no_symbols, quiet;
-	const char *type, *focus, *ignore, *hide, *label, *by, *root, *pprof, *folded, *flame, *rows, *least,
-		*fail_above;
+	const char *type, *focus, *ignore, *hide, *label, *by, *root, *pprof, *heap, *folded, *flame, *rows,
+		*least, *fail_above;
 	struct texts profiles, bases, folders;
 };
 
@@ -59,6 +59,7 @@ static const struct option_row {
 	{"--least", KIND_TEXT, offsetof(struct request, least)},
 	{"--fail-above", KIND_TEXT, offsetof(struct request, fail_above)},
 	{"--pprof", KIND_TEXT, offsetof(struct request, pprof)},
+	{"--heap", KIND_TEXT, offsetof(struct request, heap)},
 	{"--folded", KIND_TEXT, offsetof(struct request, folded)},
 	{"--flame", KIND_TEXT, offsetof(struct request, flame)},
 	{"--root", KIND_TEXT, offsetof(struct request, root)},
@@ -129,6 +130,8 @@ static void read_request(struct request *request, int count, char **arguments) {
 		usage_error("profile: no file is named; ashlar --help tells more");
 	if (request->lines + request->files + request->addresses > 1)
 		usage_error("profile: --lines, --files and --addresses exclude each other");
+	if (request->heap != NULL && request->bases.count > 0)
+		usage_error("profile: --heap and --diff exclude each other");
 	number_of("-n", request->rows, 0);
 	number_of("--least", request->least, 0);
 	number_of("--fail-above", request->fail_above, 0);
@@ -254,7 +257,8 @@ static void show_one_tree(struct job *job, bool inverted) {
 static void show_views(struct job *job) {
 	const struct request *request = job->request;
 	const char *verb = job->choice.diff ? "more than before" : "live";
-	bool outputs = request->pprof != NULL || request->folded != NULL || request->flame != NULL;
+	bool outputs = request->pprof != NULL || request->heap != NULL || request->folded != NULL ||
+	               request->flame != NULL;
 	bool views = request->tree || request->callers || request->leak || request->pinned;
 	struct tree tree;
 	job->style.rows = (uint32_t)fmin(number_of("-n", request->rows, MOST_ROWS), UINT32_MAX);
@@ -319,6 +323,11 @@ static void write_files(struct job *job) {
 	FILE *out;
 	if (request->pprof != NULL)
 		write_pprof(job);
+	if (request->heap != NULL) {
+		out = open_output(request->heap);
+		write_heap(job->profile, out);
+		close_output(request->heap, out);
+	}
 	if (request->folded == NULL && request->flame == NULL)
 		return;
 	build(job, &tree, request->pinned ? "pinned_space" : request->type, request->callers, false);

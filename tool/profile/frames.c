@@ -117,6 +117,25 @@ static uint32_t name_unknown(struct framer *framer, const struct location *locat
 	return profile_word(profile, text);
 }
 
+static bool allocator_location(const struct profile *profile, const struct location *location) {
+	bool only = location->line_count > 0;
+	if (allocator_file(mapping_file(profile, location)))
+		return true;
+	for (uint32_t i = 0; i < location->line_count && only; i++) {
+		const struct line *line = &profile->lines[location->first_line + i];
+		only = allocator_name(text_of(profile, profile->functions[line->function].name));
+	}
+	return only;
+}
+
+uint32_t profile_own_frames(const struct profile *profile, const struct sample *sample) {
+	uint32_t count = sample->depth;
+	while (count > 0 &&
+	       !allocator_location(profile, &profile->locations[profile->stacks[sample->stack + count - 1]]))
+		count--;
+	return count;
+}
+
 uint32_t frame_of(struct framer *framer, uint32_t number, uint32_t inlined) {
 	struct profile *profile = framer->tree->profile;
 	const struct location *location = &profile->locations[number];

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define MOST_TYPES  8    /* sample types of one profile */
 #define MOST_FRAMES 4096 /* of one stack, inlined ones included */
@@ -157,7 +158,12 @@ bool read_proto(struct profile *profile, const unsigned char *data, size_t lengt
 /* Either of them. Both add to what the profile holds; after a failure it may hold a part of the file. */
 bool read_profile(struct profile *profile, const void *data, size_t length, struct failure *failure);
 
+/* How many frames at a stack's inner end are the allocator's own: nobody wants to see them. */
+uint32_t profile_own_frames(const struct profile *profile, const struct sample *sample);
+
 /* profile.proto; samples of the base come with negative values and the label pprof::base. */
 void write_proto(const struct profile *profile, uint32_t default_type, struct bytes *bytes);
+/* Text in the older form, of the four usual types. */
+void write_heap(const struct profile *profile, FILE *out);
 
 #endif

@@ -1,6 +1,6 @@
 /* read_heap.c - heap profiles as text.
  *
- *      heap_v2/524288                                 mean distance of samples, in bytes
+ *      heap_v2/524288                                 mean distance between samples, in bytes
  *        t*: 7: 5767168 [0: 0]                        sums: live objects: bytes [all there were: bytes]
  *        t0: 4: 3670016 [0: 0] main                   of each thread, with its name
  *      @ 0x55d0c0de1010 0x55d0c0de2020                a stack: addresses behind the calls, innermost first
@@ -9,7 +9,8 @@
  *
  *      MAPPED_LIBRARIES:                              and /proc/<pid>/maps
  *
- * The older form has `heap profile: N: N [N: N] @ heap_v2/524288` and lines `N: N [N: N] @ 0x... 0x...`.
+ * The older form has `heap profile: N: N [N: N] @ heap_v2/524288` and lines `N: N [N: N] @ 0x... 0x...`; with `heapprofile`
+ * in that place the numbers are no samples, and are taken as they are.
  *
  * A line with n objects of s bytes stands for both times 1 / (1 - e^(-(s/n) / distance)): the chance that an object
  * of that size was sampled, turned over. Each is rounded, as profile.proto has whole numbers. */
@@ -28,8 +29,8 @@ struct reader {
 	struct failure *failure;
 	const char *at, *end; /* of what was not read yet */
 	const char *word, *line_end;
-	unsigned number; /* of the line */
-	uint64_t distance;
+	unsigned number;   /* of the line */
+	uint64_t distance; /* 0: no samples */
 	bool older;
 	uint32_t types[VALUES];
 	uint32_t thread_key;
@@ -111,7 +112,7 @@ static bool take_counters(struct reader *reader, uint64_t counters[VALUES]) {
 
 static void scale(uint64_t distance, uint64_t objects, uint64_t space, double *values) {
 	double factor = 1;
-	if (objects != 0 && space != 0)
+	if (distance != 0 && objects != 0 && space != 0)
 		factor = -1 / expm1(-((double)space / (double)objects) / (double)distance);
 	values[0] = round((double)objects * factor);
 	values[1] = round((double)space * factor);
@@ -180,7 +181,7 @@ static void label_thread(struct reader *reader, struct sample *sample, uint64_t 
 
 /* `t*: ...` or `t3: ... name`, in the head or below a stack; the t was taken. */
 static bool read_thread_line(struct reader *reader) {
-	uint64_t thread = 0, counters[VALUES];
+	uint64_t thread = 0, counters[VALUES] = {0};
 	const char *word = reader->word;
 	bool sum = take(reader, "*");
 	if (!sum && !take_number(reader, 10, &thread))
@@ -211,7 +212,7 @@ static bool read_thread_line(struct reader *reader) {
 
 /* `n: s [n: s] @ 0x... 0x...` */
 static bool read_older_line(struct reader *reader) {
-	uint64_t counters[VALUES];
+	uint64_t counters[VALUES] = {0};
 	if (!take_counters(reader, counters))
 		return false;
 	skip_blanks(reader);
@@ -292,7 +293,7 @@ static bool read_mappings(struct reader *reader, size_t first_location) {
 /* -- the file -------------------------------------------------------------------------------------------- */
 
 static bool read_header(struct reader *reader) {
-	uint64_t counters[VALUES];
+	uint64_t counters[VALUES] = {0};
 	if (!next_line(reader))
 		return complain(reader, "the file is empty");
 	if (take(reader, "heap profile:")) {
@@ -300,6 +301,8 @@ static bool read_header(struct reader *reader) {
 		if (!take_counters(reader, counters))
 			return false;
 		skip_blanks(reader);
+		if (take(reader, "@ heapprofile") && reader->word == reader->line_end)
+			return true;
 		if (!take(reader, "@ "))
 			return complain(reader, "'@ heap_v2/' and a number of bytes is wanted");
 	}

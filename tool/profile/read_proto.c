@@ -139,7 +139,7 @@ static bool read_type(struct reader *reader, struct part part) {
 
 static bool read_mapping(struct reader *reader, struct part part) {
 	uint64_t values[7] = {0};
-	struct mapping mapping;
+	struct mapping mapping = {0};
 	if (!take_numbers(reader, part, values, 6) || !text_number(reader, part, values[5], &mapping.file) ||
 	    !text_number(reader, part, values[6], &mapping.build_id))
 		return false;
@@ -154,7 +154,7 @@ static bool read_mapping(struct reader *reader, struct part part) {
 
 static bool read_function(struct reader *reader, struct part part) {
 	uint64_t values[6] = {0};
-	struct function function;
+	struct function function = {0};
 	if (!take_numbers(reader, part, values, 5) || !text_number(reader, part, values[2], &function.name) ||
 	    !text_number(reader, part, values[3], &function.system_name) ||
 	    !text_number(reader, part, values[4], &function.file))
@@ -233,7 +233,7 @@ static bool add_value(struct reader *reader, struct part part, struct sample *sa
 
 static bool read_label(struct reader *reader, struct part part, struct sample *sample) {
 	uint64_t values[5] = {0};
-	struct label label;
+	struct label label = {0};
 	if (!take_numbers(reader, part, values, 4) || !text_number(reader, part, values[1], &label.key) ||
 	    !text_number(reader, part, values[2], &label.text) ||
 	    !text_number(reader, part, values[4], &label.unit))

@@ -171,8 +171,10 @@ static struct job *collect_jobs(struct work *work) {
 /* Folders for libdw: that of the file, .debug/ in it, and the ones for all. */
 static char *search_path(const char *folders) {
 	static const char near[] = ":.debug:";
-	char *path = zeroed(sizeof near + strlen(folders), 1);
-	return strcat(strcpy(path, near), folders);
+	struct bytes path = {0};
+	bytes_add(&path, near, sizeof near - 1);
+	bytes_add(&path, folders, strlen(folders) + 1);
+	return (char *)path.data;
 }
 
 void symbolize(struct profile *profile, const struct places *places) {

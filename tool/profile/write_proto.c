@@ -63,7 +63,7 @@ static void put_label(struct writer *writer, const struct label *label) {
 
 static void put_sample(struct writer *writer, const struct sample *sample) {
 	const struct profile *profile = writer->profile;
-	for (uint32_t i = 0; i < sample->depth; i++)
+	for (uint32_t i = profile_own_frames(profile, sample); i < sample->depth; i++)
 		put_varint(&writer->inner, profile->stacks[sample->stack + i] + 1);
 	put_message(&writer->message, 1, &writer->inner);
 	for (uint32_t i = 0; i < profile->type_count; i++)
