@@ -3,6 +3,7 @@
 # Dumps by jemalloc and by Ashlar: totals and functions against jeprof and google-pprof; names in stripped programs by build id.
 import os
 import pathlib
+import pty
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
-from profiles import Proto, Read, check, end, equal, folded, run, top  # noqa: E402
+from profiles import TOOL, Proto, Read, check, end, equal, folded, run, top  # noqa: E402
 
 PROGRAM = pathlib.Path("prog/heap").resolve()
 SOURCE = pathlib.Path(os.environ["SOURCE"])
@@ -19,11 +20,11 @@ LIBRARIES = [JEMALLOC] + ([os.environ["LIB"]] if (SOURCE / "src/prof/dump_text.c
 FUNCTIONS = ("load_pages", "load_rows", "make_objects", "main")
 
 
-def dump(folder, name, library):
+def dump(folder, name, library, program=PROGRAM):
     """A heap of the program; one object in every 4 KiB is sampled."""
     environment = {**os.environ, "LD_PRELOAD": str(library),
                    "MALLOC_CONF": f"prof:true,prof_final:true,prof_accum:true,lg_prof_sample:12,prof_prefix:{folder}/{name}"}
-    subprocess.run([PROGRAM], env=environment, check=True, timeout=60)
+    subprocess.run([program], env=environment, check=True, timeout=60)
     return next(folder.glob(name + ".*.heap"))
 
 
@@ -70,9 +71,25 @@ def compare(command, theirs, mine, what):
     equal(order(mine[0]), order(theirs[0]), f"{command}, {what}: order")
 
 
+def check_stacks(command, path, written):
+    """The same ways through the program's functions hold the same."""
+    done = subprocess.run([command, "--collapsed", "--show_bytes", str(PROGRAM), str(written)], capture_output=True, text=True,
+                          timeout=300, check=True)
+    theirs, mine = {}, {}
+    pairs = [line.rsplit(" ", 1) for line in done.stdout.splitlines() if ";" in line]
+    for stacks, found in ((theirs, pairs), (mine, folded("--quiet", path).items())):
+        for stack, value in found:
+            names = [re.split(r"[(<]", name)[0] for name in stack.split(";")]
+            way = tuple(name for name in names if name in FUNCTIONS)
+            stacks[way] = stacks.get(way, 0) + int(value)
+    equal(sorted(mine), sorted(theirs), f"{command}: stacks")
+    check(len(mine) >= 5 and all(abs(mine[way] - theirs.get(way, 0)) <= 20 for way in mine), f"{command}: {theirs}, ours {mine}")
+
+
 def check_jeprof(folder, path, later):
     for type in ("inuse_space", "inuse_objects", "alloc_space", "alloc_objects"):
         compare("jeprof", other("jeprof", PROGRAM, path, "--" + type), ours("--type", type, path), type)
+    check_stacks("jeprof", path, path)
     theirs, mine = other("jeprof", PROGRAM, later, "--base", str(path)), ours("--diff", path, later)
     check(abs(theirs[1] - mine[1]) <= 20, f"jeprof, difference: {theirs[1]}, ours {mine[1]}")
 
@@ -83,6 +100,7 @@ def check_google(folder, path):
     run("--quiet", "--heap", older, path)
     for type in ("inuse_space", "inuse_objects", "alloc_space", "alloc_objects"):
         compare("google-pprof", other("google-pprof", PROGRAM, older, "--" + type), ours("--type", type, path), type)
+    check_stacks("google-pprof", path, older)
 
 
 def check_names(folder, path):
@@ -141,6 +159,33 @@ def check_stripped(folder):
     equal(names("/opt/server", id, "--root", root), ("main", ""), "under another root")
 
 
+def check_progress(path):
+    """On a terminal the work is seen, and nothing of it is left when it is done."""
+    main_end, end_of_tool = pty.openpty()
+    done = subprocess.run([TOOL, "profile", str(path)], stdout=subprocess.PIPE, stderr=end_of_tool, timeout=60, check=True)
+    os.close(end_of_tool)
+    os.set_blocking(main_end, False)
+    text = os.read(main_end, 65536).decode()
+    check(re.match(r"\rlooking up names: 0 of \d+ addresses, \S+\x1b\[K", text) and text.endswith("\r\x1b[K"), f"progress: {text!r}")
+    check(b"load_pages" in done.stdout, "and what was asked for")
+
+
+def check_split(folder):
+    """Debug information that the compiler left in .dwo files."""
+    program = folder / "split"
+    source = folder / "split.c"
+    source.write_text("""#include <stdlib.h>
+void *kept[1000];
+static inline __attribute__((always_inline)) void *inner(size_t size) { return malloc(size); }
+__attribute__((noinline)) static void outer(void) { for (int i = 0; i < 1000; i++) kept[i] = inner(9999); }
+int main(void) { outer(); return kept[0] == 0; }
+""")
+    for compiler in ("gcc", "clang"):
+        subprocess.run([compiler, "-O1", "-g", "-gsplit-dwarf", "-fno-builtin", "split.c", "-o", program], cwd=folder, check=True)
+        stacks = folded("--quiet", "--lines", dump(folder, compiler, JEMALLOC, program))
+        check(any(re.search(r"main \S*split.c:5;outer \S*split.c:4;inner \S*split.c:3$", stack) for stack in stacks), f"{compiler}: {stacks}")
+
+
 if JEMALLOC is None or not PROGRAM.exists():
     print("no libjemalloc.so.2 (Debian: libjemalloc2), or no C++ compiler")
     sys.exit(77)
@@ -151,5 +196,7 @@ with tempfile.TemporaryDirectory() as name:
         check_jeprof(here, first, second)
         check_google(here, first)
         check_names(here, first)
+    check_progress(first)
     check_stripped(here)
+    check_split(here)
 end()

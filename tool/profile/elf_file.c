@@ -107,6 +107,16 @@ static int by_low(const void *left, const void *right) {
 	return (a->low > b->low) - (a->low < b->low);
 }
 
+/* With -gsplit-dwarf the functions are elsewhere. */
+static Dwarf_Die whole_unit(const Dwarf_Die *die) {
+	Dwarf_Die split;
+	uint8_t type = 0;
+	if (dwarf_cu_info(die->cu, NULL, &type, NULL, &split, NULL, NULL, NULL) == 0 &&
+	    type == DW_UT_skeleton && split.addr != NULL)
+		return split;
+	return *die;
+}
+
 /* The units with the addresses they have code at; libdw's own search wants a table that clang does not write. */
 static void find_units(struct elf *elf) {
 	Dwarf_Die *die = NULL;
@@ -114,7 +124,7 @@ static void find_units(struct elf *elf) {
 	while ((die = dwfl_module_nextcu(elf->module, die, &bias)) != NULL) {
 		elf->bias = bias;
 		GROW(elf->units, elf->unit_count, elf->unit_room);
-		elf->units[elf->unit_count] = (struct unit){.die = *die};
+		elf->units[elf->unit_count] = (struct unit){.lines = *die, .die = whole_unit(die)};
 		for (ptrdiff_t at = 0; (at = dwarf_ranges(die, at, &base, &low, &high)) > 0;) {
 			GROW(elf->ranges, elf->range_count, elf->range_room);
 			elf->ranges[elf->range_count++] =
@@ -262,7 +272,7 @@ static size_t find_in_unit(struct unit *unit, Dwarf_Addr address, struct place p
 		*place = (struct place){.function = function_name(die),
 		                        .start_line = (int64_t)number_of(die, DW_AT_decl_line)};
 		if (i == 0)
-			set_line(&unit->die, address, place);
+			set_line(&unit->lines, address, place);
 		else
 			set_call_site(&unit->die, &chain[count - i], place);
 	}
@@ -279,6 +289,6 @@ size_t elf_find(struct elf *elf, uint64_t address, struct place places[MOST_LINE
 	const char *name = dwfl_module_addrinfo(elf->module, address, &offset, &symbol, NULL, NULL, NULL);
 	places[0] = (struct place){.function = name};
 	if (unit != NULL)
-		set_line(&unit->die, address - elf->bias, &places[0]);
+		set_line(&unit->lines, address - elf->bias, &places[0]);
 	return name != NULL;
 }

@@ -13,7 +13,8 @@ struct code {
 };
 
 struct unit {
-	Dwarf_Die die;
+	Dwarf_Die lines;        /* the unit in the file itself */
+	Dwarf_Die die;          /* the same, or in a .dwo file what the functions are in */
 	struct code *functions; /* found when first asked for */
 	size_t function_count, function_room;
 	bool searched;
