@@ -162,6 +162,10 @@ def check_usage():
                       ["--focus", "(", SMALL], ["--lines", "--files", SMALL], ["--fail-above=", SMALL]):
         out, err = run(*arguments, status=2)
         check(out == "" and err.count("\n") == 1 and err.startswith("ashlar: profile: "), f"{arguments}: {err!r}")
+    out, _ = run("--help")
+    manual = (DATA.parents[2] / "doc/man/ashlar.1.in").read_text().replace("\\-", "-")
+    names = [line.split()[0] for line in out.splitlines()[2:]]
+    check(len(names) > 25 and all(name in manual for name in names), f"the manual has all options: {[n for n in names if n not in manual]}")
     out, _ = run("-", input=TEXT.encode(), status=0)
     check(out.startswith("-: inuse_space, total"), "standard input")
     _, err = run("--no-symbols", "--folded", "/nowhere/at/all", SMALL, status=1)

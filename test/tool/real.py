@@ -16,16 +16,17 @@ from profiles import TOOL, Proto, Read, check, end, equal, folded, run, top  # n
 PROGRAM = pathlib.Path("prog/heap").resolve()
 SOURCE = pathlib.Path(os.environ["SOURCE"])
 JEMALLOC = next(pathlib.Path("/usr/lib").glob("*/libjemalloc.so.2"), None)
-LIBRARIES = [JEMALLOC] + ([os.environ["LIB"]] if (SOURCE / "src/prof/dump_text.c").exists() else [])
+OURS = [os.environ["LIB"]] if (SOURCE / "src/prof/dump_proto.c").exists() else []
+LIBRARIES = [JEMALLOC] + OURS
 FUNCTIONS = ("load_pages", "load_rows", "make_objects", "main")
 
 
-def dump(folder, name, library, program=PROGRAM):
+def dump(folder, name, library, program=PROGRAM, more=""):
     """A heap of the program; one object in every 4 KiB is sampled."""
     environment = {**os.environ, "LD_PRELOAD": str(library),
-                   "MALLOC_CONF": f"prof:true,prof_final:true,prof_accum:true,lg_prof_sample:12,prof_prefix:{folder}/{name}"}
+                   "MALLOC_CONF": f"prof:true,prof_final:true,prof_accum:true,lg_prof_sample:12,prof_prefix:{folder}/{name}{more}"}
     subprocess.run([program], env=environment, check=True, timeout=60)
-    return next(folder.glob(name + ".*.heap"))
+    return next(folder.glob(name + ".*.*"))
 
 
 def plain(name):
@@ -159,6 +160,21 @@ def check_stripped(folder):
     equal(names("/opt/server", id, "--root", root), ("main", ""), "under another root")
 
 
+def check_formats(folder, library):
+    """Ashlar's dumps in its other formats say what the first does, up to what sampling leaves to chance."""
+    _, total = top("--quiet", dump(folder, "plain", library))
+    for format in ("proto", "gperftools"):
+        path = dump(folder, format, library, more=f",prof_format:{format}")
+        rows, other_total = top("--quiet", path)
+        check(abs(other_total - total) < total / 5, f"{format}: {other_total}, as text {total}")
+        check(all(rows.get(name, (0, 0))[1] > 0 for name in FUNCTIONS), f"{format}: {rows}")
+    proto = next(folder.glob("proto.*"))
+    out, _ = run("--quiet", "--pinned", proto)
+    check("load_rows" in out and "MiB of slabs" in out.splitlines()[0], f"pinned: {out}")
+    check(len({stack.split(";")[0] for stack in folded("--quiet", "--by", "thread", proto)}) == 2, "two threads")
+    check(any(stack.startswith("arena: ") for stack in folded("--quiet", "--by", "arena", proto)), "arenas")
+
+
 def check_progress(path):
     """On a terminal the work is seen, and nothing of it is left when it is done."""
     main_end, end_of_tool = pty.openpty()
@@ -196,6 +212,8 @@ with tempfile.TemporaryDirectory() as name:
         check_jeprof(here, first, second)
         check_google(here, first)
         check_names(here, first)
+    for library in OURS:
+        check_formats(here, library)
     check_progress(first)
     check_stripped(here)
     check_split(here)

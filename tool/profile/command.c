@@ -37,43 +37,62 @@ static const struct option_row {
 	const char *name;
 	enum kind kind;
 	size_t place;
+	const char *value, *sentence;
 } rows[] = {
-	{"--top", KIND_FLAG, offsetof(struct request, top)},
-	{"--tree", KIND_FLAG, offsetof(struct request, tree)},
-	{"--callers", KIND_FLAG, offsetof(struct request, callers)},
-	{"--leak", KIND_FLAG, offsetof(struct request, leak)},
-	{"--pinned", KIND_FLAG, offsetof(struct request, pinned)},
-	{"--diff", KIND_LIST, offsetof(struct request, bases)},
-	{"--type", KIND_TEXT, offsetof(struct request, type)},
-	{"--focus", KIND_TEXT, offsetof(struct request, focus)},
-	{"--ignore", KIND_TEXT, offsetof(struct request, ignore)},
-	{"--hide", KIND_TEXT, offsetof(struct request, hide)},
-	{"--label", KIND_TEXT, offsetof(struct request, label)},
-	{"--by", KIND_TEXT, offsetof(struct request, by)},
-	{"--lines", KIND_FLAG, offsetof(struct request, lines)},
-	{"--files", KIND_FLAG, offsetof(struct request, files)},
-	{"--addresses", KIND_FLAG, offsetof(struct request, addresses)},
-	{"--cum", KIND_FLAG, offsetof(struct request, cumulated)},
-	{"--bytes", KIND_FLAG, offsetof(struct request, exact)},
-	{"-n", KIND_TEXT, offsetof(struct request, rows)},
-	{"--least", KIND_TEXT, offsetof(struct request, least)},
-	{"--fail-above", KIND_TEXT, offsetof(struct request, fail_above)},
-	{"--pprof", KIND_TEXT, offsetof(struct request, pprof)},
-	{"--heap", KIND_TEXT, offsetof(struct request, heap)},
-	{"--folded", KIND_TEXT, offsetof(struct request, folded)},
-	{"--flame", KIND_TEXT, offsetof(struct request, flame)},
-	{"--root", KIND_TEXT, offsetof(struct request, root)},
-	{"--debug-dir", KIND_LIST, offsetof(struct request, folders)},
-	{"--no-symbols", KIND_FLAG, offsetof(struct request, no_symbols)},
-	{"--quiet", KIND_FLAG, offsetof(struct request, quiet)},
+	{"--top", KIND_FLAG, offsetof(struct request, top), "",
+         "functions (without another view or file: this)"},
+	{"--tree", KIND_FLAG, offsetof(struct request, tree), "",
+         "calls, from the outermost function inwards"},
+	{"--callers", KIND_FLAG, offsetof(struct request, callers), "",
+         "calls, from what holds something outwards"},
+	{"--leak", KIND_FLAG, offsetof(struct request, leak), "", "each stack that holds something"},
+	{"--pinned", KIND_FLAG, offsetof(struct request, pinned), "",
+         "each stack that keeps slabs from being given back"},
+	{"--diff", KIND_LIST, offsetof(struct request, bases), "FILE", "differences from this file"},
+	{"--type", KIND_TEXT, offsetof(struct request, type), "TYPE",
+         "inuse_space, inuse_objects, alloc_space, ..."},
+	{"--focus", KIND_TEXT, offsetof(struct request, focus), "REGEX",
+         "only stacks with such a function or file"},
+	{"--ignore", KIND_TEXT, offsetof(struct request, ignore), "REGEX", "only stacks without"},
+	{"--hide", KIND_TEXT, offsetof(struct request, hide), "REGEX", "without such functions"},
+	{"--label", KIND_TEXT, offsetof(struct request, label), "KEY[=VALUE]",
+         "only samples with this label"},
+	{"--by", KIND_TEXT, offsetof(struct request, by), "KEY",
+         "a label (thread, arena) as the outermost frames"},
+	{"--lines", KIND_FLAG, offsetof(struct request, lines), "", "tell lines apart, not functions"},
+	{"--files", KIND_FLAG, offsetof(struct request, files), "", "tell files apart"},
+	{"--addresses", KIND_FLAG, offsetof(struct request, addresses), "", "tell addresses apart"},
+	{"--cum", KIND_FLAG, offsetof(struct request, cumulated), "",
+         "order by what a function holds with all it calls"},
+	{"--bytes", KIND_FLAG, offsetof(struct request, exact), "", "bytes as plain numbers"},
+	{"-n", KIND_TEXT, offsetof(struct request, rows), "N", "at most N rows; 0: all"},
+	{"--least", KIND_TEXT, offsetof(struct request, least), "PERCENT", "leave out what is less"},
+	{"--fail-above", KIND_TEXT, offsetof(struct request, fail_above), "N",
+         "exit status 3 when the total is more"},
+	{"--pprof", KIND_TEXT, offsetof(struct request, pprof), "FILE",
+         "write profile.proto with names, compressed"},
+	{"--heap", KIND_TEXT, offsetof(struct request, heap), "FILE", "write the text google-pprof reads"},
+	{"--folded", KIND_TEXT, offsetof(struct request, folded), "FILE", "write folded stacks"},
+	{"--flame", KIND_TEXT, offsetof(struct request, flame), "FILE", "write a page with a flame graph"},
+	{"--root", KIND_TEXT, offsetof(struct request, root), "FOLDER",
+         "put before the paths of programs and libraries"},
+	{"--debug-dir", KIND_LIST, offsetof(struct request, folders), "FOLDER", "a folder with .build-id/"},
+	{"--no-symbols", KIND_FLAG, offsetof(struct request, no_symbols), "", "look up no names"},
+	{"--quiet", KIND_FLAG, offsetof(struct request, quiet), "", "no progress, no remarks"},
 };
+
+static void show_help(void) {
+	puts("usage: ashlar profile [OPTION ...] FILE ...      - is standard input; see ashlar(1)\n");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		printf("  %-13s %-12s %s\n", rows[i].name, rows[i].value, rows[i].sentence);
+}
 
 static const struct option_row *find_row(const char *text, size_t length) {
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		if (strlen(rows[i].name) == length && memcmp(rows[i].name, text, length) == 0)
 			return &rows[i];
 	}
-	usage_error("profile: unknown option '%s'; ashlar --help tells more", text);
+	usage_error("profile: unknown option '%s'; ashlar profile --help tells more", text);
 }
 
 static void texts_add(struct texts *list, char *text) {
@@ -95,7 +114,7 @@ static int read_option(struct request *request, int left, char **arguments) {
 	}
 	char *text = equals != NULL ? equals + 1 : left > 1 ? arguments[1] : NULL;
 	if (text == NULL)
-		usage_error("profile: %s needs a value; ashlar --help tells more", row->name);
+		usage_error("profile: %s needs a value; ashlar profile --help tells more", row->name);
 	if (row->kind == KIND_LIST)
 		texts_add(place, text);
 	else
@@ -127,7 +146,7 @@ static void read_request(struct request *request, int count, char **arguments) {
 		}
 	}
 	if (request->profiles.count == 0)
-		usage_error("profile: no file is named; ashlar --help tells more");
+		usage_error("profile: no file is named; ashlar profile --help tells more");
 	if (request->lines + request->files + request->addresses > 1)
 		usage_error("profile: --lines, --files and --addresses exclude each other");
 	if (request->heap != NULL && request->bases.count > 0)
@@ -375,6 +394,10 @@ int profile_command(int count, char **arguments) {
 	struct request request = {0};
 	struct profile profile;
 	regex_t focus, ignore, hide;
+	if (count > 0 && strcmp(arguments[0], "--help") == 0) {
+		show_help();
+		return 0;
+	}
 	read_request(&request, count, arguments);
 	struct job job = {
 		.profile = &profile,
