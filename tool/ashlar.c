@@ -19,7 +19,7 @@ static const char help[] =
 	"       ashlar options [--tsv] [PATTERN]                        list the options\n"
 	"       ashlar names [--tsv] [PATTERN]                          list the names of mallctl\n"
 	"       ashlar profile [OPTION ...] FILE ...                    show heap profiles; --help tells "
-        "more\n"
+	"more\n"
 	"       ashlar PROGRAM [ARGUMENT ...]                           short for ashlar run\n"
 	"       ashlar --help | --version\n"
 	"\n"
