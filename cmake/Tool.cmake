@@ -1,6 +1,6 @@
 # The command `ashlar` and, made by it from the library's tables, the manual:
 #
-#   ashlar                    runs programs on the library, lists options and names
+#   ashlar                    runs programs on the library, lists options and names, reads heap profiles
 #   man/man3/ashlar.3, man/man1/ashlar.1, and the same as HTML in man/html/ where mandoc is installed
 
 file(GLOB tool_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/tool/*.c)
@@ -12,6 +12,10 @@ target_compile_definitions(ashlar_command PRIVATE _GNU_SOURCE
 	ASHLAR_SONAME="libashlar.so.${ASHLAR_SOVERSION}" ASHLAR_BIN_TO_LIB="${bin_to_lib}")
 target_include_directories(ashlar_command PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/tool)
 target_link_libraries(ashlar_command PRIVATE ashlar_inside)
+if(ASHLAR_HAVE_PROFILE)
+	target_compile_definitions(ashlar_command PRIVATE ASHLAR_HAVE_PROFILE=1)
+	target_link_libraries(ashlar_command PRIVATE ashlar_profile_command)
+endif()
 add_dependencies(ashlar_command ashlar_version)
 
 find_program(MANDOC mandoc)

@@ -18,6 +18,8 @@ static const char help[] =
 	"at the end\n"
 	"       ashlar options [--tsv] [PATTERN]                        list the options\n"
 	"       ashlar names [--tsv] [PATTERN]                          list the names of mallctl\n"
+	"       ashlar profile [OPTION ...] FILE ...                    show heap profiles; --help tells "
+	"more\n"
 	"       ashlar PROGRAM [ARGUMENT ...]                           short for ashlar run\n"
 	"       ashlar --help | --version\n"
 	"\n"
@@ -134,6 +136,16 @@ static int end_output(int status) {
 	return status;
 }
 
+static int profile(int count, char **arguments) {
+#ifdef ASHLAR_HAVE_PROFILE
+	return profile_command(count, arguments);
+#else
+	UNUSED(count);
+	UNUSED(arguments);
+	usage_error("profile: this command was built without libdw and zlib, which profiles need");
+#endif
+}
+
 int main(int count, char **arguments) {
 	if (count < 2) {
 		fputs("ashlar: no command is named; ashlar --help tells more\n", stderr);
@@ -148,6 +160,8 @@ int main(int count, char **arguments) {
 		return end_output(list_options(count, arguments));
 	if (strcmp(command, "names") == 0)
 		return end_output(list_names(count, arguments));
+	if (strcmp(command, "profile") == 0)
+		return end_output(profile(count, arguments));
 	if (strcmp(command, "-h") == 0 || strcmp(command, "--help") == 0)
 		return end_output(fputs(help, stdout) < 0);
 	if (strcmp(command, "--version") == 0)

@@ -37,6 +37,7 @@ const char *name_text(const struct ctl_name *name, char *text, size_t size);
 /* The commands: arguments after the command's word. They return the exit status. */
 int list_options(int count, char **arguments);
 int list_names(int count, char **arguments);
+int profile_command(int count, char **arguments);
 
 /* Copies the text of a manual page from stdin to stdout, with the tables in the places marked for them. */
 int write_manual(void);
