@@ -304,10 +304,12 @@ static void settle_profiling(void) {
 		if (opt.abort_conf)
 			os_abort();
 	}
-	if (opt.prof || opt.prof_leak || opt.prof_leak_error)
-		guard_message("<ashlar>: this version does not profile: opt.prof is false\n");
 	opt.prof_leak |= opt.prof_leak_error;
-	opt.prof = false;
+	if (opt.prof_leak && !opt.prof) {
+		opt.prof = true;
+		opt.prof_gdump = false;
+		opt.lg_prof_interval = -1;
+	}
 }
 
 static void settle_huge_pages(void) {

@@ -5,6 +5,7 @@
 #include "os/os.h"
 #include "ctl/ctl.h"
 #include "guard/guard.h"
+#include "prof/prof.h"
 #include "thread/event.h"
 #include "thread/inside.h"
 
@@ -147,6 +148,7 @@ static void prepare(bool fast) {
 	prepare_pages();
 	prepare_arenas(fast);
 	start_caches();
+	prof_start();
 	watch_start();
 	limit_start();
 	tick_start();

@@ -1,0 +1,92 @@
+/* record.c - sampled blocks by their pages.
+ *
+ * A page is marked while it has a record. Marks change under the lock of the page's shard, and only while the caller holds
+ * a block of the page, or finds a record, whose block has not been given back then: the slab is there in both cases. */
+#include "prof/inside.h"
+
+#define SHARDS 64u
+
+static struct shard {
+	_Alignas(CACHE_LINE) struct lock lock;
+	struct hash samples; /* by page                                     [lock] */
+} shards[SHARDS];
+
+_Atomic(size_t) prof_live;
+
+void record_start(void) {
+	for (unsigned i = 0; i < SHARDS; i++)
+		lock_init(&shards[i].lock, RANK_SAMPLES);
+	base_define(BASE_SAMPLE, sizeof(struct sample));
+}
+
+static struct sample *sample_of(struct node *node) {
+	return container_of(node, struct sample, node);
+}
+
+static uint64_t page_of(const void *block) {
+	return (uintptr_t)block >> PAGE_SHIFT;
+}
+
+static struct shard *shard_of(uint64_t page) {
+	return &shards[hash_mix(page) % SHARDS];
+}
+
+bool record_enter(struct sample *sample) {
+	uint64_t page = page_of(sample->block);
+	struct shard *shard = shard_of(page);
+	sample->node.key = page;
+	lock_take(&shard->lock);
+	bool done = hash_enter(&shard->samples, &sample->node);
+	if (done) {
+		add_relaxed(&prof_live, 1);
+		map_mark(sample->block, true);
+	}
+	lock_drop(&shard->lock);
+	return done;
+}
+
+/* After the record of a block was taken out. */
+static void unmark(const struct shard *shard, const void *block) REQUIRES(shard->lock) {
+	uint64_t page = page_of(block);
+	sub_relaxed(&prof_live, 1);
+	for (const struct node *node = *hash_chain(&shard->samples, page); node != NULL; node = node->next)
+		if (node->key == page)
+			return;
+	map_mark(block, false);
+}
+
+struct sample *record_take(const void *block) {
+	uint64_t page = page_of(block);
+	struct shard *shard = shard_of(page);
+	lock_take(&shard->lock);
+	struct node **chain = hash_chain(&shard->samples, page);
+	struct node *node = chain == NULL ? NULL : *chain;
+	while (node != NULL && sample_of(node)->block != block)
+		node = node->next;
+	if (node != NULL) {
+		hash_remove(&shard->samples, node);
+		unmark(shard, block);
+	}
+	lock_drop(&shard->lock);
+	return node == NULL ? NULL : sample_of(node);
+}
+
+static bool is_of(struct node *node, const void *arena) {
+	const struct sample *sample = sample_of(node);
+	return arena == NULL || map_span(sample->block)->arena == arena;
+}
+
+void record_take_all(const struct arena *arena, void (*take)(struct sample *sample)) {
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *shard = &shards[i];
+		lock_take(&shard->lock);
+		struct node *taken = hash_sift(&shard->samples, is_of, arena), *next;
+		for (struct node *node = taken; node != NULL; node = node->next)
+			unmark(shard, sample_of(node)->block);
+		lock_drop(&shard->lock);
+		for (struct node *node = taken; node != NULL; node = next) {
+			next = node->next;
+			take(sample_of(node));
+		}
+	}
+}
