@@ -23,6 +23,8 @@ static const char *const metadata_thp_words[] = {"disabled", "auto", "always", N
 static const char *const zero_realloc_words[] = {"alloc", "free", "abort", NULL};
 static const char *const junk_words[] = {"false", "true", "alloc", "free", NULL};
 static const char *const hpa_hugify_style_words[] = {"auto", "none", "eager", "lazy", NULL};
+static const char *const prof_unwinder_words[] = {"dwarf", "frame", NULL};
+static const char *const prof_format_words[] = {"text", "proto", NULL};
 static const char *const prof_time_resolution_words[] = {"default", "high", NULL};
 
 #define WORDS_BOOL(name)     NULL

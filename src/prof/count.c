@@ -1,14 +1,13 @@
 /* count.c - stacks, threads, and what was sampled where. */
 #include <errno.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include "ctl/ctl.h"
 #include "os/os.h"
 #include "prof/inside.h"
 
 struct lock stacks_lock = LOCK_INITIALIZER(RANK_STACKS);
-static struct hash stacks, sites;                 /* [stacks_lock] */
-static struct list threads = {&threads, &threads}; /* [stacks_lock] */
+struct hash count_stacks, count_sites;                               /* [stacks_lock] */
+struct list count_threads = {&count_threads, &count_threads};        /* [stacks_lock] */
 static uint64_t next_uid;                          /* [stacks_lock] */
 
 enum { LIVE, ALL, SORTS };
@@ -30,7 +29,7 @@ static struct prof_thread *make_thread(void) {
 	store_relaxed(&thread->active, prof_thread_active_init());
 	lock_take(&stacks_lock);
 	thread->uid = next_uid++;
-	list_append(&threads, &thread->link);
+	list_append(&count_threads, &thread->link);
 	lock_drop(&stacks_lock);
 	return thread;
 }
@@ -96,6 +95,14 @@ int prof_set_thread_name(struct cache *self, const char *name) {
 	return 0;
 }
 
+void count_name_thread(struct prof_thread *thread) {
+	char name[PROF_NAME_MAX];
+	os_thread_name(name);
+	lock_take(&stacks_lock);
+	memcpy(thread->name, name, sizeof thread->name);
+	lock_drop(&stacks_lock);
+}
+
 /* -- stacks ---------------------------------------------------------------------------------------------------- */
 
 static uint64_t hash_trace(const struct trace *trace) {
@@ -114,7 +121,7 @@ static struct stack *make_stack(const struct trace *trace, uint64_t key) REQUIRE
 	*stack = (struct stack){
 		.node.key = key, .depth = (uint16_t)trace->depth, .lg_words = (uint16_t)lg};
 	memcpy(stack->frames, trace->frames, trace->depth * sizeof *stack->frames);
-	if (hash_enter(&stacks, &stack->node))
+	if (hash_enter(&count_stacks, &stack->node))
 		return stack;
 	base_give(BASE_SLOTS + (enum base_kind)lg, stack);
 	return NULL;
@@ -122,7 +129,7 @@ static struct stack *make_stack(const struct trace *trace, uint64_t key) REQUIRE
 
 struct stack *count_stack(const struct trace *trace) REQUIRES(stacks_lock) {
 	uint64_t key = hash_trace(trace);
-	struct node **chain = hash_chain(&stacks, key);
+	struct node **chain = hash_chain(&count_stacks, key);
 	for (struct node *node = chain == NULL ? NULL : *chain; node != NULL; node = node->next) {
 		struct stack *stack = container_of(node, struct stack, node);
 		if (node->key == key && stack->depth == trace->depth &&
@@ -135,7 +142,7 @@ struct stack *count_stack(const struct trace *trace) REQUIRES(stacks_lock) {
 void count_drop_stack(struct stack *stack) REQUIRES(stacks_lock) {
 	if (stack->users != 0)
 		return;
-	hash_remove(&stacks, &stack->node);
+	hash_remove(&count_stacks, &stack->node);
 	base_give(BASE_SLOTS + (enum base_kind)stack->lg_words, stack);
 }
 
@@ -146,7 +153,7 @@ static struct site *make_site(const struct site *wanted) REQUIRES(stacks_lock) {
 	if (site == NULL)
 		return NULL;
 	*site = *wanted;
-	if (!hash_enter(&sites, &site->node)) {
+	if (!hash_enter(&count_sites, &site->node)) {
 		base_give(BASE_SITE, site);
 		return NULL;
 	}
@@ -156,7 +163,7 @@ static struct site *make_site(const struct site *wanted) REQUIRES(stacks_lock) {
 }
 
 static struct site *find_site(const struct site *wanted) REQUIRES(stacks_lock) {
-	struct node **chain = hash_chain(&sites, wanted->node.key);
+	struct node **chain = hash_chain(&count_sites, wanted->node.key);
 	for (struct node *node = chain == NULL ? NULL : *chain; node != NULL; node = node->next) {
 		struct site *site = container_of(node, struct site, node);
 		if (site->stack == wanted->stack && site->thread == wanted->thread && site->arena == wanted->arena)
@@ -229,7 +236,7 @@ void count_out(const struct sample *sample) {
 	requests[LIVE].bytes -= sample->asked;
 	requests[LIVE].count--;
 	if (is_spent(site)) {
-		hash_remove(&sites, &site->node);
+		hash_remove(&count_sites, &site->node);
 		drop_site(site);
 	}
 	lock_drop(&stacks_lock);
@@ -242,12 +249,12 @@ static bool has_ended(struct node *node, const void *opaque) {
 
 void count_forget(void) {
 	lock_take(&stacks_lock);
-	struct node *ended = hash_sift(&sites, has_ended, NULL), *next;
+	struct node *ended = hash_sift(&count_sites, has_ended, NULL), *next;
 	for (; ended != NULL; ended = next) {
 		next = ended->next;
 		drop_site(container_of(ended, struct site, node));
 	}
-	EACH_NODE (&sites, node) {
+	EACH_NODE (&count_sites, node) {
 		struct site *site = container_of(node, struct site, node);
 		site->all = site->live;
 	}

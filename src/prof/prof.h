@@ -20,6 +20,8 @@
 #ifndef ASHLAR_PROF_H
 #define ASHLAR_PROF_H
 
+#include <sys/types.h>
+
 #include "cache/cache.h"
 
 /* -- the full lane ---------------------------------------------------------------------------------------------- */
@@ -68,6 +70,50 @@ bool prof_thread_is_active(const struct cache *self);
 int prof_set_thread_active(struct cache *self, bool active);
 const char *prof_thread_name(const struct cache *self);
 int prof_set_thread_name(struct cache *self, const char *name);
+
+/* -- stacks and hooks: functions of the program's, called with no lock held, the thread suspended -------------------- */
+
+/* Reads the caller's stack: callers innermost first into frames, at most `most`, and how many. */
+typedef void prof_backtrace(void **frames, unsigned *length, unsigned most);
+prof_backtrace *prof_reader(void);
+void prof_set_reader(prof_backtrace *reader);
+typedef void prof_sampled(const void *block, size_t asked, void **frames, unsigned depth, size_t usable);
+typedef void prof_sample_freed(const void *block, size_t usable);
+typedef void prof_dumped(const char *file);
+prof_sampled *prof_sample_hook(void);
+void prof_set_sample_hook(prof_sampled *call);
+prof_sample_freed *prof_free_hook(void);
+void prof_set_free_hook(prof_sample_freed *call);
+prof_dumped *prof_dump_hook(void);
+void prof_set_dump_hook(prof_dumped *call);
+
+/* -- dumps ----------------------------------------------------------------------------------------------------------- */
+
+/* To a file; NULL: to one whose name is made up. / To an open file. / To a function. 0, EFAULT: it could not be written,
+ * ENOMEM or an errno of writing. Blocks nobody while it writes. */
+typedef void prof_writer(void *opaque, const void *data, size_t size);
+typedef void prof_text_writer(void *opaque, const char *text);
+int prof_dump(const char *name);
+int prof_dump_to_file(int file);
+int prof_dump_to_call(prof_writer *write, void *opaque);
+bool prof_set_prefix(const char *prefix);
+/* Asks for a dump soon; for signal handlers. */
+void prof_request_dump(void);
+uint64_t prof_interval(void); /* bytes; 0: no dumps by volume */
+bool prof_gdump(void);
+void prof_set_gdump(bool wanted);
+
+/* -- samples one by one ------------------------------------------------------------------------------------------------ */
+
+/* How many of the last samples are remembered; -1: all. / As JSON. 0 or ENOMEM. */
+ssize_t prof_recent_max(void);
+void prof_set_recent_max(ssize_t most);
+int prof_dump_recent(prof_text_writer *write, void *opaque);
+
+/* A log of blocks that come and go, into a file when it stops; NULL: a name is made up. EFAULT: there is one, there is none,
+ * or it cannot be written. */
+int prof_log_start(const char *name);
+int prof_log_stop(void);
 
 /* -- figures ----------------------------------------------------------------------------------------------------- */
 

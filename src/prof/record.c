@@ -71,6 +71,35 @@ struct sample *record_take(const void *block) {
 	return node == NULL ? NULL : sample_of(node);
 }
 
+/* What one live block of the slab keeps of it; a large block: itself. */
+static double share_of(const void *block) {
+	const struct span *span = map_span(block);
+	double bytes = (double)span->pages * PAGE;
+	if (span->kind != SPAN_SLAB)
+		return bytes;
+	unsigned regions = class_info[span->class].regions, open = span->free;
+	return bytes / (double)(open < regions ? regions - open : 1);
+}
+
+/* Reads what changes under the locks of bins, which may not be waited for here. */
+RACY void record_note_pinned(void) {
+	lock_take(&stacks_lock);
+	EACH_NODE (&count_sites, node)
+		container_of(node, struct site, node)->pinned = 0;
+	lock_drop(&stacks_lock);
+	for (unsigned i = 0; i < SHARDS; i++) {
+		lock_take(&shards[i].lock);
+		lock_take(&stacks_lock);
+		EACH_NODE (&shards[i].samples, node) {
+			struct sample *sample = sample_of(node);
+			sample->site->pinned +=
+				(uint64_t)(share_of(sample->block) * (double)sample->eighths / 8);
+		}
+		lock_drop(&stacks_lock);
+		lock_drop(&shards[i].lock);
+	}
+}
+
 static bool is_of(struct node *node, const void *arena) {
 	const struct sample *sample = sample_of(node);
 	return arena == NULL || map_span(sample->block)->arena == arena;

@@ -13,6 +13,9 @@ static _Atomic(uint32_t) switches;                   /* [switch_lock] */
 static _Atomic(unsigned) lg;                         /* [atomic; written under switch_lock] */
 static _Atomic(double) scale; /* of the logarithm that draws distances  [atomic; written under switch_lock] */
 
+static _Atomic(prof_sampled *) sampled;    /* [atomic] */
+static _Atomic(prof_sample_freed *) freed; /* [atomic] */
+
 /* -- chance ---------------------------------------------------------------------------------------------------- */
 
 /* A byte is sampled with probability p = 1 / 2^lg: u being uniform in (0, 1], ln u / ln(1 - p) bytes pass before. */
@@ -76,10 +79,14 @@ static void make_known(void) REQUIRES(switch_lock) {
 		return;
 	count_start();
 	record_start();
+	recent_start();
+	log_define();
 	store_release(&known, true);
 }
 
 int prof_set_active(bool wanted) {
+	if (wanted)
+		stack_prepare();
 	lock_take(&switch_lock);
 	if (wanted)
 		make_known();
@@ -93,7 +100,9 @@ int prof_set_active(bool wanted) {
 	return 0;
 }
 
+/* Without a word to anybody. */
 static void drop(struct sample *sample) {
+	recent_leave(sample, NULL, NULL);
 	count_out(sample);
 	base_give(BASE_SAMPLE, sample);
 }
@@ -111,9 +120,16 @@ void prof_reset(unsigned power) {
 	thread_call_all();
 }
 
+static void drop_freed(struct sample *sample) {
+	prof_sample_freed *call = load_relaxed(&freed);
+	if (call != NULL)
+		call(sample->block, sample->usable);
+	drop(sample);
+}
+
 static void reset_arena(const void *arena) {
 	if (load_relaxed(&prof_live) != 0)
-		record_take_all(arena, drop);
+		record_take_all(arena, drop_freed);
 }
 
 void prof_start(void) {
@@ -122,6 +138,7 @@ void prof_start(void) {
 	lock_take(&switch_lock);
 	set_rate((unsigned)opt.lg_prof_sample);
 	store_relaxed(&thread_active, opt.prof_thread_active_init);
+	dump_start();
 	if (opt.prof) {
 		make_known();
 		store_relaxed(&active, opt.prof_active);
@@ -131,9 +148,31 @@ void prof_start(void) {
 }
 
 void prof_at_load(void) {
+	dump_at_load();
+	if (opt.prof)
+		stack_prepare();
+	if (opt.prof && opt.prof_log)
+		(void)prof_log_start(NULL);
 }
 
 /* -- samples --------------------------------------------------------------------------------------------------- */
+
+prof_sampled *prof_sample_hook(void) {
+	return load_relaxed(&sampled);
+}
+void prof_set_sample_hook(prof_sampled *call) {
+	store_relaxed(&sampled, call);
+}
+prof_sample_freed *prof_free_hook(void) {
+	return load_relaxed(&freed);
+}
+void prof_set_free_hook(prof_sample_freed *call) {
+	store_relaxed(&freed, call);
+}
+
+uint64_t sample_now(void) {
+	return opt.prof_time_resolution == PROF_TIME_RESOLUTION_HIGH ? os_now() : os_now_coarse();
+}
 
 /* Usable size of a live block. */
 static size_t usable_of(const void *block) {
@@ -142,23 +181,36 @@ static size_t usable_of(const void *block) {
 }
 
 /* NULL: no memory, and no sample. */
-static struct sample *make_sample(struct prof_thread *thread, void *block, size_t asked) {
-	struct trace trace;
+static struct sample *make_sample(struct prof_thread *thread, const struct trace *trace, void *block, size_t asked) {
 	struct sample *sample = base_take(BASE_SAMPLE, NULL);
 	if (sample == NULL)
 		return NULL;
 	*sample = (struct sample){
-		.block = block, .usable = usable_of(block), .asked = asked, .born = os_now_coarse()};
+		.block = block, .usable = usable_of(block), .asked = asked, .born = sample_now(), .log = log_number()};
 	sample_weigh(sample);
-	stack_read(&trace);
-	if (!count_in(sample, &trace, thread)) {
+	if (!count_in(sample, trace, thread)) {
 		base_give(BASE_SAMPLE, sample);
 		return NULL;
 	}
+	recent_enter(sample, thread);
 	if (record_enter(sample))
 		return sample;
 	drop(sample);
 	return NULL;
+}
+
+static void take_sample(struct prof_thread *thread, void *block, size_t asked) {
+	struct trace trace;
+	if (opt.prof_sys_thread_name)
+		count_name_thread(thread);
+	stack_read(&trace);
+	struct sample *sample = make_sample(thread, &trace, block, asked);
+	if (sample == NULL)
+		return;
+	prof_sampled *call = load_relaxed(&sampled);
+	if (call != NULL)
+		call(block, asked, trace.frames, trace.depth, sample->usable);
+	dump_consider(sample->weighed);
 }
 
 NOINLINE void prof_note(struct cache *self, void *block, size_t asked) {
@@ -166,16 +218,38 @@ NOINLINE void prof_note(struct cache *self, void *block, size_t asked) {
 	void *was = event_suspend();
 	struct prof_thread *thread = self == NULL ? NULL : count_thread(self);
 	if (thread != NULL && load_relaxed(&thread->active))
-		(void)make_sample(thread, block, asked);
+		take_sample(thread, block, asked);
+	event_resume(was);
+	errno = saved;
+}
+
+/* The sample is the caller's alone now. */
+static NOINLINE void end_sample(struct cache *self, struct sample *sample) {
+	struct prof_thread *thread = self == NULL ? NULL : self->prof;
+	int saved = errno;
+	void *was = event_suspend();
+	uint32_t log = log_number();
+	bool logged = log != 0 && sample->log == log;
+	if (logged || recent_knows(sample)) {
+		struct trace trace;
+		stack_read(&trace);
+		recent_leave(sample, thread, &trace);
+		if (logged)
+			log_enter(sample, thread, &trace);
+	}
+	prof_sample_freed *call = load_relaxed(&freed);
+	if (call != NULL)
+		call(sample->block, sample->usable);
+	count_out(sample);
+	base_give(BASE_SAMPLE, sample);
 	event_resume(was);
 	errno = saved;
 }
 
 NOINLINE void prof_forget(struct cache *self, const void *block) {
-	(void)self;
 	struct sample *sample = record_take(block);
 	if (sample != NULL)
-		drop(sample);
+		end_sample(self, sample);
 }
 
 void prof_note_resize(void *block, size_t asked) {
