@@ -61,15 +61,15 @@ bool file_take_number(const char **at, uint64_t *out) {
 }
 
 int os_create(const char *path) {
-	int saved = errno, fd = file_open(path, O_WRONLY | O_CREAT | O_TRUNC);
+	int saved = errno, fd = file_open(path, O_WRONLY | O_CREAT | O_TRUNC), error = errno;
 	errno = saved;
-	return fd;
+	return fd < 0 ? -error : fd;
 }
 
 int os_open(const char *path) {
-	int saved = errno, fd = file_open(path, O_RDONLY);
+	int saved = errno, fd = file_open(path, O_RDONLY), error = errno;
 	errno = saved;
-	return fd;
+	return fd < 0 ? -error : fd;
 }
 
 void os_close(int file) {

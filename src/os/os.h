@@ -111,7 +111,7 @@ void os_yield(void);
 /* Writes all of `data`, ignoring errors; async-signal-safe. */
 void os_write(int fd, const char *data, size_t size);
 
-/* Files, by descriptor: for writing, made or cut to nothing (mode 0644) / for reading. -1: not possible. */
+/* Files, by descriptor: for writing, made or cut to nothing (mode 0644) / for reading. Below 0: an errno, negated. */
 int os_create(const char *path);
 int os_open(const char *path);
 void os_close(int file);

@@ -196,7 +196,7 @@ static void release(const struct finished *log) {
 static bool write_log(const struct finished *log) {
 	int file = os_create(file_name);
 	if (file < 0) {
-		guard_warn("<ashlar>: creat() for log file \"%s\"  failed with %d\n", file_name, errno);
+		guard_warn("<ashlar>: creat() for log file \"%s\"  failed with %d\n", file_name, -file);
 		return false;
 	}
 	struct output out = output_to_file(file);
