@@ -97,6 +97,8 @@ size_t os_count_resident(const void *addr, size_t size);
 /* Nanoseconds of a monotonic clock; the coarse one is cheaper and lags by some milliseconds. */
 uint64_t os_now(void);
 uint64_t os_now_coarse(void);
+/* Nanoseconds since 1970. */
+uint64_t os_wall_time(void);
 
 /* Resident set of this process in bytes; 0 when unknown. */
 size_t os_resident(void);

@@ -43,6 +43,10 @@ uint64_t os_now_coarse(void) {
 	return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
+uint64_t os_wall_time(void) {
+	return read_clock(CLOCK_REALTIME);
+}
+
 void os_wait(_Atomic(uint32_t) *word, uint32_t value, uint64_t timeout_ns) {
 	int saved = errno;
 	struct timespec limit = {(time_t)(timeout_ns / SECOND), (long)(timeout_ns % SECOND)};

@@ -79,12 +79,13 @@ static int dump_to(struct output *out) {
 	bool proto = opt_now(prof_format) == PROF_FORMAT_PROTO;
 	if (!view_make(&view, proto))
 		return ENOMEM;
+	int error = 0;
 	if (proto)
-		dump_proto(out, &view);
+		error = dump_proto(out, &view);
 	else
 		dump_text(out, &view);
 	view_end(&view);
-	return output_end(out);
+	return error != 0 ? error : output_end(out);
 }
 
 enum dump_result { DUMP_DONE, DUMP_NOT_OPENED, DUMP_NOT_WRITTEN };

@@ -201,7 +201,7 @@ void dump_requested(void);
 bool dump_name_log(char name[PATH_MAX]);
 /* What the view holds is used up. */
 void dump_text(struct output *out, struct view *view);
-void dump_proto(struct output *out, struct view *view);
+int dump_proto(struct output *out, struct view *view); /* 0 or an errno */
 
 /* -- log.c ------------------------------------------------------------------------------------------------------------- */
 
