@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "arena/arena.h"
+#include "ctl/ctl.h"
 #include "os/os.h"
 #include "prof/inside.h"
 
@@ -318,14 +319,15 @@ static void put_labels(struct writer *writer, const struct view_site *site) {
 }
 
 static void put_sample(struct writer *writer, const struct view_site *site) {
+	const struct prof_counts *all = opt.prof_accum ? &site->all : &site->live;
 	struct message *message = &writer->message;
-	if (site->all.objects == 0)
+	if (all->objects == 0)
 		return;
 	message->used = 0;
 	for (unsigned i = 0; i < site->depth; i++)
 		put_field(message, 1, location_of(site->frames[i]));
-	put_field(message, 2, (site->all.eighths + 4) / 8);
-	put_field(message, 2, site->all.weighed);
+	put_field(message, 2, (all->eighths + 4) / 8);
+	put_field(message, 2, all->weighed);
 	put_field(message, 2, (site->live.eighths + 4) / 8);
 	put_field(message, 2, site->live.weighed);
 	put_field(message, 2, site->pinned);
