@@ -88,6 +88,13 @@ size_t os_read(int file, void *buffer, size_t size) {
 	return got < 0 ? 0 : (size_t)got;
 }
 
+size_t os_read_at(int file, void *buffer, size_t size, uint64_t offset) {
+	int saved = errno;
+	long got = syscall(SYS_pread64, file, buffer, size, offset);
+	errno = saved;
+	return got < 0 ? 0 : (size_t)got;
+}
+
 int os_write_all(int file, const void *data, size_t size) {
 	int saved = errno, error = 0;
 	const char *at = data;

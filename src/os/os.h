@@ -119,6 +119,7 @@ int os_open(const char *path);
 void os_close(int file);
 /* Bytes read, at most `size`; 0: the end, or an error. / 0, or an errno. */
 size_t os_read(int file, void *buffer, size_t size);
+size_t os_read_at(int file, void *buffer, size_t size, uint64_t offset);
 int os_write_all(int file, const void *data, size_t size);
 
 /* Can the word be read? Any address may be asked for. */

@@ -93,14 +93,18 @@ static const char *const strings[STRINGS] = {
 };
 
 #define MAPPINGS_MAX 4096u
+#define ID_MAX       64u
 
 /* In memory of its own: who dumps may have a small stack. */
 struct writer {
 	struct output *out;
 	uint64_t strings; /* sent so far */
 	size_t mappings;
-	const void *here;  /* while a mapping's build id is looked for, */
-	char id[2 * 64 + 1]; /* and here it comes */
+	int memory; /* /proc/self/mem */
+	uintptr_t base;                    /* where the last file began that was seen from its beginning, */
+	char path[PATH_MAX + 128];         /* and its name */
+	char id[2 * ID_MAX + 1];           /* its build id, in hexadecimal */
+	_Alignas(8) char notes[1024];
 	struct message message, label;
 	char line[PATH_MAX + 128], piece[1024];
 	struct {
@@ -140,36 +144,43 @@ static void put_head(struct writer *writer) {
 /* -- mappings: what the system says is mapped to be executed ------------------------------------------------------- */
 
 static void find_note(struct writer *writer, const char *notes, size_t size) {
-	const ElfW(Nhdr) *note;
-	for (size_t at = 0; at + sizeof *note <= size;
-	     at += sizeof *note + round_up(note->n_namesz, 4) + round_up(note->n_descsz, 4)) {
-		note = (const ElfW(Nhdr) *)(const void *)(notes + at);
-		if (note->n_type != NT_GNU_BUILD_ID || note->n_namesz != 4 || note->n_descsz > 64)
+	ElfW(Nhdr) note;
+	for (size_t at = 0; at + sizeof note <= size;
+	     at += sizeof note + round_up(note.n_namesz, 4) + round_up(note.n_descsz, 4)) {
+		memcpy(&note, notes + at, sizeof note);
+		if (note.n_type != NT_GNU_BUILD_ID || note.n_namesz != 4 || note.n_descsz > ID_MAX ||
+		    at + sizeof note + 4 + note.n_descsz > size)
 			continue;
-		const unsigned char *id = (const unsigned char *)(note + 1) + 4;
 		struct text text = text_over(writer->id, sizeof writer->id);
-		for (unsigned i = 0; i < note->n_descsz; i++)
-			text_add(&text, "%02x", id[i]);
+		for (unsigned i = 0; i < note.n_descsz; i++)
+			text_add(&text, "%02x", (unsigned char)notes[at + sizeof note + 4 + i]);
 		return;
 	}
 }
 
-/* The loader's lock is held here. */
-static int look_at_object(struct dl_phdr_info *object, size_t size, void *opaque) {
-	struct writer *writer = opaque;
-	bool mine = false;
-	(void)size;
-	for (int i = 0; i < object->dlpi_phnum; i++) {
-		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
-		mine |= part->p_type == PT_LOAD &&
-		        (uintptr_t)writer->here - (object->dlpi_addr + part->p_vaddr) < part->p_memsz;
+/* Bytes of this process's own memory, which may be gone meanwhile. Asking the loader what is there would mean to wait for
+ * its lock, which in a forked child may be nobody's. */
+static size_t read_memory(const struct writer *writer, uintptr_t at, void *to, size_t size) {
+	return os_read_at(writer->memory, to, size, at);
+}
+
+/* The build id of the object whose file begins at `base`. */
+static void find_id(struct writer *writer, uintptr_t base) {
+	ElfW(Ehdr) head;
+	ElfW(Phdr) part;
+	if (read_memory(writer, base, &head, sizeof head) != sizeof head ||
+	    memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_phentsize != sizeof part)
+		return;
+	for (unsigned i = 0; i < head.e_phnum && writer->id[0] == 0; i++) {
+		uintptr_t at = base + head.e_phoff + i * sizeof part;
+		if (read_memory(writer, at, &part, sizeof part) != sizeof part)
+			return;
+		if (part.p_type != PT_NOTE)
+			continue;
+		size_t size = size_min(part.p_filesz, sizeof writer->notes);
+		if (read_memory(writer, base + part.p_offset, writer->notes, size) == size)
+			find_note(writer, writer->notes, size);
 	}
-	for (int i = 0; mine && i < object->dlpi_phnum; i++) {
-		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
-		if (part->p_type == PT_NOTE)
-			find_note(writer, (const char *)(object->dlpi_addr + part->p_vaddr), part->p_memsz);
-	}
-	return mine;
 }
 
 /* Takes a hexadecimal number off the front, and the character after it. */
@@ -191,15 +202,18 @@ static void put_mapping(struct writer *writer, const char *line) {
 	struct message *message = &writer->message;
 	uint64_t start = take_hex(&line), end = take_hex(&line);
 	bool executable = strnlen(line, 5) == 5 && line[2] == 'x';
-	if (!executable || writer->mappings == MAPPINGS_MAX)
-		return;
-	line += 5;
+	line += size_min(strlen(line), 5);
 	uint64_t offset = take_hex(&line);
 	const char *path = strpbrk(line, "/[");
-	writer->here = (const void *)(uintptr_t)start;
+	if (offset == 0 && path != NULL && *path == '/') {
+		writer->base = start;
+		memcpy(writer->path, path, strlen(path) + 1);
+	}
+	if (!executable || writer->mappings == MAPPINGS_MAX)
+		return;
 	writer->id[0] = 0;
-	if (path != NULL && *path == '/')
-		(void)dl_iterate_phdr(look_at_object, writer);
+	if (path != NULL && strcmp(path, writer->path) == 0)
+		find_id(writer, writer->base);
 	writer->mapping[writer->mappings].start = start;
 	writer->mapping[writer->mappings++].end = end;
 	message->used = 0;
@@ -219,6 +233,7 @@ static void put_mappings(struct writer *writer) {
 	int file = os_open("/proc/self/maps");
 	if (file < 0)
 		return;
+	writer->memory = os_open("/proc/self/mem");
 	while ((got = os_read(file, writer->piece, sizeof writer->piece)) != 0) {
 		for (size_t i = 0; i < got; i++) {
 			if (writer->piece[i] != '\n') {
@@ -231,6 +246,7 @@ static void put_mappings(struct writer *writer) {
 			put_mapping(writer, writer->line);
 		}
 	}
+	os_close(writer->memory);
 	os_close(file);
 }
 

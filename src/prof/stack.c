@@ -31,6 +31,7 @@
 #pragma weak dlsym
 
 /* Around our functions where they are part of a program's own file; the linker makes these. */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 extern const char __start_ashlar_text[] __attribute__((weak, visibility("hidden")));
 extern const char __stop_ashlar_text[] __attribute__((weak, visibility("hidden")));
 
@@ -44,28 +45,18 @@ static _Atomic(prof_backtrace *) reader; /* [atomic] NULL: the one below */
 
 /* -- what to leave out ----------------------------------------------------------------------------------------- */
 
-static int note_object(struct dl_phdr_info *object, size_t size, void *opaque) {
-	uintptr_t here = (uintptr_t)stack_read;
-	(void)size;
-	(void)opaque;
-	for (int i = 0; i < object->dlpi_phnum; i++) {
-		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
-		uintptr_t start = object->dlpi_addr + part->p_vaddr;
-		if (part->p_type != PT_LOAD || here - start >= part->p_memsz)
+/* No lock of the loader's is taken for it: see dump_proto.c. */
+static void find_own(void) {
+	uintptr_t base = (uintptr_t)&__ehdr_start;
+	const ElfW(Phdr) *part = (const ElfW(Phdr) *)(base + __ehdr_start.e_phoff);
+	own_start = (uintptr_t)__start_ashlar_text;
+	own_end = (uintptr_t)__stop_ashlar_text;
+	for (unsigned i = 0; own_start == 0 && i < __ehdr_start.e_phnum; i++) {
+		uintptr_t start = base + part[i].p_vaddr;
+		if (part[i].p_type != PT_LOAD || (uintptr_t)stack_read - start >= part[i].p_memsz)
 			continue;
 		own_start = start;
-		own_end = start + part->p_memsz;
-		return 1;
-	}
-	return 0;
-}
-
-static void find_own(void) {
-	if (__start_ashlar_text != NULL) {
-		own_start = (uintptr_t)__start_ashlar_text;
-		own_end = (uintptr_t)__stop_ashlar_text;
-	} else {
-		(void)dl_iterate_phdr(note_object, NULL);
+		own_end = start + part[i].p_memsz;
 	}
 }
 

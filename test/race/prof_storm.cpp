@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -162,7 +163,7 @@ int main() {
 	threads.emplace_back(spawner);
 	threads.emplace_back(forker);
 	threads.emplace_back(controller);
-	for (unsigned i = 0; i < seconds; i++)
+	for (time_t end = std::time(nullptr) + seconds; std::time(nullptr) < end;) /* signals end a sleep */
 		sleep(1);
 	stop = true;
 	for (auto &thread : threads)
