@@ -180,23 +180,21 @@ static size_t usable_of(const void *block) {
 	return span->kind == SPAN_SLAB ? class_info[span->class].bytes : span->pages * PAGE;
 }
 
-/* NULL: no memory, and no sample. */
-static struct sample *make_sample(struct prof_thread *thread, const struct trace *trace, void *block, size_t asked) {
+/* False: no memory, and no sample. Once it is entered, it may be forgotten by another thread. */
+static bool enter_sample(struct prof_thread *thread, const struct trace *trace, const struct sample *made) {
 	struct sample *sample = base_take(BASE_SAMPLE, NULL);
 	if (sample == NULL)
-		return NULL;
-	*sample = (struct sample){
-		.block = block, .usable = usable_of(block), .asked = asked, .born = sample_now(), .log = log_number()};
-	sample_weigh(sample);
+		return false;
+	*sample = *made;
 	if (!count_in(sample, trace, thread)) {
 		base_give(BASE_SAMPLE, sample);
-		return NULL;
+		return false;
 	}
 	recent_enter(sample, thread);
 	if (record_enter(sample))
-		return sample;
+		return true;
 	drop(sample);
-	return NULL;
+	return false;
 }
 
 static void take_sample(struct prof_thread *thread, void *block, size_t asked) {
@@ -204,13 +202,15 @@ static void take_sample(struct prof_thread *thread, void *block, size_t asked) {
 	if (opt.prof_sys_thread_name)
 		count_name_thread(thread);
 	stack_read(&trace);
-	struct sample *sample = make_sample(thread, &trace, block, asked);
-	if (sample == NULL)
+	struct sample sample = {
+		.block = block, .usable = usable_of(block), .asked = asked, .born = sample_now(), .log = log_number()};
+	sample_weigh(&sample);
+	if (!enter_sample(thread, &trace, &sample))
 		return;
 	prof_sampled *call = load_relaxed(&sampled);
 	if (call != NULL)
-		call(block, asked, trace.frames, trace.depth, sample->usable);
-	dump_consider(sample->weighed);
+		call(block, asked, trace.frames, trace.depth, sample.usable);
+	dump_consider(sample.weighed);
 }
 
 NOINLINE void prof_note(struct cache *self, void *block, size_t asked) {
