@@ -86,13 +86,14 @@ unsigned map_class(const void *ptr) {
 
 bool map_is_marked(const void *ptr) {
 	const struct leaf *leaf = leaf_of((uintptr_t)ptr);
-	return leaf == NULL || load_relaxed(&leaf->classes[page_in_leaf((uintptr_t)ptr)]) == CLASS_NONE;
+	return leaf == NULL || load_acquire(&leaf->classes[page_in_leaf((uintptr_t)ptr)]) == CLASS_NONE;
 }
 
 void map_mark(const void *block, bool marked) {
 	struct leaf *leaf = leaf_of((uintptr_t)block);
 	size_t page = page_in_leaf((uintptr_t)block);
-	store_relaxed(&leaf->classes[page], marked ? CLASS_NONE : (uint8_t)leaf->span[page]->class);
+	uint8_t class = marked ? CLASS_NONE : (uint8_t)leaf->span[page]->class;
+	store_release(&leaf->classes[page], class);
 }
 
 struct span *map_span(const void *ptr) {

@@ -35,7 +35,7 @@ void prof_note(struct cache *self, void *block, size_t asked);
 /* A block is about to be freed. */
 void prof_forget(struct cache *self, const void *block);
 static inline void prof_note_free(struct cache *self, const void *block) {
-	if (unlikely(load_relaxed(&prof_live) != 0) && map_is_marked(block))
+	if (unlikely(load_acquire(&prof_live) != 0) && map_is_marked(block))
 		prof_forget(self, block);
 }
 /* A block was resized where it lies, and its mark may be gone: as freed and allocated anew. */

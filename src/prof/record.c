@@ -45,14 +45,19 @@ bool record_enter(struct sample *sample) {
 	return done;
 }
 
-/* After the record of a block was taken out. */
+static bool has_page(const struct shard *shard, uint64_t page) REQUIRES(shard->lock) {
+	const struct node *node = *hash_chain(&shard->samples, page);
+	while (node != NULL && node->key != page)
+		node = node->next;
+	return node != NULL;
+}
+
+/* After the record of a block was taken out. Where another thread frees the block meanwhile, it goes on when it finds no
+ * mark, or no records at all: both are the last that happens here. */
 static void unmark(const struct shard *shard, const void *block) REQUIRES(shard->lock) {
-	uint64_t page = page_of(block);
-	sub_relaxed(&prof_live, 1);
-	for (const struct node *node = *hash_chain(&shard->samples, page); node != NULL; node = node->next)
-		if (node->key == page)
-			return;
-	map_mark(block, false);
+	if (!has_page(shard, page_of(block)))
+		map_mark(block, false);
+	sub_release(&prof_live, 1);
 }
 
 struct sample *record_take(const void *block) {
@@ -100,18 +105,35 @@ RACY void record_note_pinned(void) {
 	}
 }
 
-static bool is_of(struct node *node, const void *arena) {
-	const struct sample *sample = sample_of(node);
-	return arena == NULL || map_span(sample->block)->arena == arena;
+static bool is_of(struct node *node, const struct arena *arena) {
+	return arena == NULL || map_span(sample_of(node)->block)->arena == arena;
+}
+
+/* One by one: a page keeps its mark until its last record goes. */
+static struct node *take_out(struct shard *shard, const struct arena *arena) REQUIRES(shard->lock) {
+	struct hash *samples = &shard->samples;
+	struct node *taken = NULL;
+	for (size_t i = 0; samples->buckets != NULL && i < (size_t)1 << samples->lg; i++) {
+		for (struct node **at = &samples->buckets[i], *node; (node = *at) != NULL;) {
+			if (!is_of(node, arena)) {
+				at = &node->next;
+				continue;
+			}
+			*at = node->next;
+			samples->count--;
+			unmark(shard, sample_of(node)->block);
+			node->next = taken;
+			taken = node;
+		}
+	}
+	return taken;
 }
 
 void record_take_all(const struct arena *arena, void (*take)(struct sample *sample)) {
 	for (unsigned i = 0; i < SHARDS; i++) {
 		struct shard *shard = &shards[i];
 		lock_take(&shard->lock);
-		struct node *taken = hash_sift(&shard->samples, is_of, arena), *next;
-		for (struct node *node = taken; node != NULL; node = node->next)
-			unmark(shard, sample_of(node)->block);
+		struct node *taken = take_out(shard, arena), *next;
 		lock_drop(&shard->lock);
 		for (struct node *node = taken; node != NULL; node = next) {
 			next = node->next;

@@ -254,7 +254,7 @@ NOINLINE void prof_forget(struct cache *self, const void *block) {
 
 void prof_note_resize(void *block, size_t asked) {
 	struct cache *self = thread_enter();
-	if (load_relaxed(&prof_live) != 0)
+	if (load_acquire(&prof_live) != 0)
 		prof_forget(self, block);
 	if (cache_samples(self, usable_of(block)))
 		prof_note(self, block, asked);

@@ -11,7 +11,7 @@
 
 int SUT(mallctl)(const char *name, void *old, size_t *old_size, void *new, size_t new_size);
 
-enum { WORKERS = 4, PLACES = 3000, ROUNDS = 60000 };
+enum { WORKERS = 4, PLACES = 3000, ROUNDS = 300000 };
 
 static _Atomic(void *) places[PLACES];
 static atomic_uint running = WORKERS;
