@@ -24,7 +24,7 @@ static const char *const zero_realloc_words[] = {"alloc", "free", "abort", NULL}
 static const char *const junk_words[] = {"false", "true", "alloc", "free", NULL};
 static const char *const hpa_hugify_style_words[] = {"auto", "none", "eager", "lazy", NULL};
 static const char *const prof_unwinder_words[] = {"dwarf", "frame", NULL};
-static const char *const prof_format_words[] = {"text", "proto", NULL};
+static const char *const prof_format_words[] = {"text", "gperftools", "proto", NULL};
 static const char *const prof_time_resolution_words[] = {"default", "high", NULL};
 
 #define WORDS_BOOL(name)     NULL

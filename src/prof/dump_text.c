@@ -1,4 +1,5 @@
-/* dump_text.c - heap profiles as text, in the format "heap_v2" that jeprof and pprof read.
+/* dump_text.c - heap profiles as text, in the format "heap_v2" that jeprof and pprof read; and in that of gperftools, whose
+ * own pprof knows no other.
  *
  *   heap_v2/<mean bytes between samples>
  *     t*: objects: bytes [objects: bytes]              all threads; in brackets with those freed since, or 0
@@ -53,19 +54,29 @@ static void put_head(struct output *out, const struct view *view, double mean) {
 	}
 }
 
+static void add_sites(const struct view_site *from, const struct view_site *to, struct prof_counts *live,
+                      struct prof_counts *all) {
+	for (const struct view_site *site = from; site < to; site++) {
+		counts_add(live, &site->live);
+		counts_add(all, &site->all);
+	}
+}
+
+static void put_frames(struct output *out, const struct view_site *site) {
+	for (unsigned i = 0; i < site->depth; i++)
+		output_text(out, " 0x%lx", (uintptr_t)site->frames[i]);
+	output_text(out, "\n");
+}
+
 /* The sites [from, to) of one stack; those of a thread in several arenas are one line. */
 static void put_stack(struct output *out, struct view_site *from, const struct view_site *to, double mean) {
 	struct prof_counts live = {0}, all = {0};
-	for (const struct view_site *site = from; site < to; site++) {
-		counts_add(&live, &site->live);
-		counts_add(&all, &site->all);
-	}
+	add_sites(from, to, &live, &all);
 	if (!is_shown(&live, &all))
 		return;
 	output_text(out, "@");
-	for (unsigned i = 0; i < from->depth; i++)
-		output_text(out, " 0x%lx", (uintptr_t)from->frames[i]);
-	output_text(out, "\n  t*");
+	put_frames(out, from);
+	output_text(out, "  t*");
 	put_counts(out, &live, &all, mean);
 	output_text(out, "\n");
 	for (struct view_site *site = from; site < to; site++) {
@@ -83,6 +94,33 @@ static void put_stack(struct output *out, struct view_site *from, const struct v
 		output_text(out, "\n");
 	}
 }
+
+/* -- as gperftools writes it: one line a stack, no threads ----------------------------------------------------------- */
+
+static void put_short_counts(struct output *out, const struct prof_counts *live, const struct prof_counts *all,
+                             double mean) {
+	struct pair now = pair_of(live, mean), ever = now;
+	if (opt.prof_accum)
+		ever = pair_of(all, mean);
+	output_text(out, "%lu: %lu [%lu: %lu] @", now.objects, now.bytes, ever.objects, ever.bytes);
+}
+
+static void put_short_stack(struct output *out, const struct view_site *from, const struct view_site *to, double mean) {
+	struct prof_counts live = {0}, all = {0};
+	add_sites(from, to, &live, &all);
+	if (!is_shown(&live, &all))
+		return;
+	put_short_counts(out, &live, &all, mean);
+	put_frames(out, from);
+}
+
+static void put_short_head(struct output *out, const struct view *view, double mean) {
+	output_text(out, "heap profile: ");
+	put_short_counts(out, &view->live, &view->all, mean);
+	output_text(out, " heap_v2/%lu\n", (uint64_t)mean);
+}
+
+/* -- both ------------------------------------------------------------------------------------------------------------ */
 
 static void put_maps(struct output *out) {
 	char path[64], buffer[2048];
@@ -102,12 +140,16 @@ static void put_maps(struct output *out) {
 
 void dump_text(struct output *out, struct view *view) {
 	double mean = (double)((uint64_t)1 << prof_lg_sample());
-	put_head(out, view, mean);
+	bool brief = opt_now(prof_format) == PROF_FORMAT_GPERFTOOLS;
 	size_t end;
+	(brief ? put_short_head : put_head)(out, view, mean);
 	for (size_t at = 0; at < view->sites; at = end) {
 		for (end = at + 1; end < view->sites && view->site[end].frames == view->site[at].frames;)
 			end++;
-		put_stack(out, view->site + at, view->site + end, mean);
+		if (brief)
+			put_short_stack(out, view->site + at, view->site + end, mean);
+		else
+			put_stack(out, view->site + at, view->site + end, mean);
 	}
 	put_maps(out);
 }
