@@ -124,6 +124,9 @@ struct prof_requests {
 struct prof_requests prof_requests_small(unsigned class, bool live);
 struct prof_requests prof_requests_large(unsigned large, bool live);
 
+/* The sum over the locks of records. */
+struct lock_counts prof_read_locks(void);
+
 /* Sampled blocks that live, raw and as what they stand for. */
 struct prof_counts {
 	uint64_t objects, bytes;

@@ -31,6 +31,15 @@ static struct shard *shard_of(uint64_t page) {
 	return &shards[hash_mix(page) % SHARDS];
 }
 
+struct lock_counts prof_read_locks(void) {
+	struct lock_counts sum = {0};
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct lock_counts one = lock_read_counts(&shards[i].lock);
+		lock_add_counts(&sum, &one);
+	}
+	return sum;
+}
+
 bool record_enter(struct sample *sample) {
 	uint64_t page = page_of(sample->block);
 	struct shard *shard = shard_of(page);

@@ -207,6 +207,7 @@ static void take_sample(struct prof_thread *thread, void *block, size_t asked) {
 	sample_weigh(&sample);
 	if (!enter_sample(thread, &trace, &sample))
 		return;
+	probe(alloc, block, sample.usable, sample.weighed);
 	prof_sampled *call = load_relaxed(&sampled);
 	if (call != NULL)
 		call(block, asked, trace.frames, trace.depth, sample.usable);
@@ -237,6 +238,7 @@ static NOINLINE void end_sample(struct cache *self, struct sample *sample) {
 		if (logged)
 			log_enter(sample, thread, &trace);
 	}
+	probe(free, sample->block, sample->usable, sample->weighed);
 	prof_sample_freed *call = load_relaxed(&freed);
 	if (call != NULL)
 		call(sample->block, sample->usable);
