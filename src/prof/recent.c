@@ -26,6 +26,7 @@ struct recent {
 static struct list recents = {&recents, &recents}; /* [stacks_lock] */
 static size_t count;                               /* [stacks_lock] */
 static _Atomic(ssize_t) most;                      /* [atomic; written under stacks_lock] -1: any number */
+static _Atomic(bool) used;                         /* [atomic] something is, or was, remembered */
 
 static void drop_moment(const struct moment *moment) REQUIRES(stacks_lock) {
 	if (moment->stack == NULL)
@@ -47,9 +48,16 @@ static void shrink(size_t limit) REQUIRES(stacks_lock) {
 	}
 }
 
+/* Before the first sample that is remembered: its taker sees it. */
+static void set_most(ssize_t number) {
+	if (number != 0)
+		store_relaxed(&used, true);
+	store_relaxed(&most, number);
+}
+
 void recent_start(void) {
 	base_define(BASE_RECENT, sizeof(struct recent));
-	store_relaxed(&most, opt.prof_recent_alloc_max);
+	set_most(opt.prof_recent_alloc_max);
 }
 
 static size_t limit_of(ssize_t number) {
@@ -62,7 +70,7 @@ ssize_t prof_recent_max(void) {
 
 void prof_set_recent_max(ssize_t number) {
 	lock_take(&stacks_lock);
-	store_relaxed(&most, number);
+	set_most(number);
 	shrink(limit_of(number));
 	lock_drop(&stacks_lock);
 }
@@ -96,6 +104,8 @@ void recent_enter(struct sample *sample, const struct prof_thread *thread) {
 }
 
 bool recent_knows(const struct sample *sample) {
+	if (!load_relaxed(&used))
+		return false;
 	lock_take(&stacks_lock);
 	bool known = sample->recent != NULL;
 	lock_drop(&stacks_lock);
