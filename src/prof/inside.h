@@ -138,6 +138,11 @@ void stack_read(struct trace *trace);
 /* What may allocate. */
 void stack_prepare(void);
 
+/* -- walk.c ---------------------------------------------------------------------------------------------------------- */
+
+/* Callers of the caller, innermost first, at most `most`; 0: cannot be told this way. */
+unsigned walk_read(void **frames, unsigned most);
+
 /* -- view.c ---------------------------------------------------------------------------------------------------------- */
 
 struct view_thread {

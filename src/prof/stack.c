@@ -1,9 +1,9 @@
 /* stack.c - who called? Three ways to tell, chosen while the program runs.
  *
- *   dwarf    the C runtime's own unwinder, by the tables of exceptions: right for whatever was compiled with them. It is
- *            looked up when profiling is first switched on, not linked with, and takes no lock where both it and the C
- *            library can find tables without (glibc 2.35, gcc 12); it may take that of the loader elsewhere, which is why
- *            no lock of ours is held
+ *   dwarf    by the tables of exceptions: right for whatever was compiled with them. Simple frames by walk.c; stacks with
+ *            others by the C runtime's own unwinder, which is looked up when profiling is first switched on, not linked
+ *            with, and takes no lock where both it and the C library can find tables without (glibc 2.35, gcc 12); it may
+ *            take that of the loader elsewhere, which is why no lock of ours is held
  *   frame    the chain of frame pointers: faster, for programs that were compiled with them. A link is followed only
  *            upwards, by STEP_MAX at most, and only into memory that can be read
  *   a function of the program's
@@ -154,10 +154,30 @@ __attribute__((no_sanitize("address"))) static unsigned read_by_frames(void **fr
 
 /* -- all of them ----------------------------------------------------------------------------------------------- */
 
+#if ASHLAR_DEBUG >= 2
+/* What was walked is what the runtime finds. */
+static void audit_walk(walk_function *function, void **walked, unsigned length, unsigned most) {
+	void *frames[DEPTH_MAX + OWN_MAX], *copy[DEPTH_MAX + OWN_MAX];
+	memcpy(copy, walked, length * sizeof *copy);
+	bool cut = length == most;
+	unsigned other = strip(frames, read_by_dwarf(function, frames, most)), own = strip(copy, length);
+	unsigned common = cut || other > own ? (unsigned)size_min(own, other) : own;
+	must(cut || own == other, walked);
+	must(memcmp(copy, frames, common * sizeof *copy) == 0, walked);
+}
+#endif
+
 /* What experimental.hooks.prof_backtrace reads at first. */
 static void read_default(void **frames, unsigned *length, unsigned most) {
 	walk_function *function = (walk_function *)load_acquire(&walk);
-	if (function != NULL && opt_now(prof_unwinder) == PROF_UNWINDER_DWARF)
+	bool by_tables = opt_now(prof_unwinder) == PROF_UNWINDER_DWARF;
+	*length = by_tables ? walk_read(frames, most) : 0;
+	if (*length != 0) {
+		if (function != NULL)
+			audit(audit_walk(function, frames, *length, most));
+		return;
+	}
+	if (by_tables && function != NULL)
 		*length = read_by_dwarf(function, frames, most);
 	else
 		*length = read_by_frames(frames, most);
