@@ -287,7 +287,8 @@ bool full_resize(void *ptr, size_t size) {
 	size_t old = span->pages * PAGE;
 	if (!arena_resize_large(span, size))
 		return false;
-	if (unlikely(load_relaxed(&event_sampling) != 0 || load_relaxed(&prof_live) != 0) && span->pages * PAGE != old)
+	if (unlikely(load_relaxed(&event_sampling) != 0 || load_relaxed(&prof_live) != 0) &&
+	    span->pages * PAGE != old)
 		prof_note_resize(ptr, size);
 	if (full_fills() && span->pages * PAGE > old)
 		fill_fresh((char *)ptr + old, span->pages * PAGE - old);

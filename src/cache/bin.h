@@ -78,8 +78,9 @@ struct cache {
 	struct cache_bin bin[CLASS_COUNT];
 	struct cache_depth depth[CLASS_COUNT];
 	uint16_t most[CLASS_COUNT]; /* blocks a bin may come to hold; 0: none, requests go to the arena */
-	uint8_t withheld[CLASS_COUNT]; /* of the requests granted, those the fast lane was not told of: below CACHE_UNIT */
-	struct arena *arena;        /* NULL: this is not a thread's cache but a closed stand-in */
+	uint8_t withheld
+		[CLASS_COUNT]; /* of the requests granted, those the fast lane was not told of: below CACHE_UNIT */
+	struct arena *arena;  /* NULL: this is not a thread's cache but a closed stand-in */
 	struct arena *shared; /* refills from this one may be blocks other threads freed; NULL: none may */
 	struct cache *behind; /* of a front: the cache of the same thread            [const] */
 	struct cache *front;  /* closed stand-in where every call must be seen, or NULL */
@@ -88,19 +89,20 @@ struct cache {
 	uint64_t allocated, freed; /* bytes past the bins; of a front: all, up to this moment */
 	uint64_t net;              /* bytes into the bins from below, less those out of them */
 	uint64_t random;           /* state of chance of sampling */
-	uint64_t until; /* bytes allocated past the bins until one is sampled, that one included; 0: not drawn yet */
-	struct prof_thread *prof;  /* the thread in heap profiles; NULL: not there yet */
-	uint32_t sampling;         /* the value of event_sampling that what is due was drawn for */
-	uint32_t visits;           /* to the full lane with a bin empty or full */
-	uint64_t looked;           /* at the clock last, and it said so */
-	uint32_t trims;            /* of them it has heeded: see thread_trim */
-	int32_t patience;          /* calls until the thread looks at the clock: none left at 0 or below */
-	bool lavish;               /* some bin was granted more than CACHE_UNIT */
-	uint8_t next_class;        /* to collect */
-	bool hit; /* the block just taken is to be sampled; whoever takes it looks, and resets this */
-	uint8_t limit;             /* largest class cached now: max_class, or CLASS_NONE */
-	uint8_t max_class;         /* largest class it is to cache while it is enabled */
-	_Atomic(bool) attend;      /* the full lane has more to do than to serve the call   [atomic] */
+	uint64_t
+		until; /* bytes allocated past the bins until one is sampled, that one included; 0: not drawn yet */
+	struct prof_thread *prof; /* the thread in heap profiles; NULL: not there yet */
+	uint32_t sampling;        /* the value of event_sampling that what is due was drawn for */
+	uint32_t visits;          /* to the full lane with a bin empty or full */
+	uint64_t looked;          /* at the clock last, and it said so */
+	uint32_t trims;           /* of them it has heeded: see thread_trim */
+	int32_t patience;         /* calls until the thread looks at the clock: none left at 0 or below */
+	bool lavish;              /* some bin was granted more than CACHE_UNIT */
+	uint8_t next_class;       /* to collect */
+	bool hit;      /* the block just taken is to be sampled; whoever takes it looks, and resets this */
+	uint8_t limit; /* largest class cached now: max_class, or CLASS_NONE */
+	uint8_t max_class;     /* largest class it is to cache while it is enabled */
+	_Atomic(bool) attend;  /* the full lane has more to do than to serve the call   [atomic] */
 	_Atomic(uint8_t) busy; /* stacks and arenas may disagree: a forked child leaves them alone [atomic] */
 };
 _Static_assert(sizeof(struct cache) <= 2048, "half a page for an idle thread");

@@ -210,7 +210,8 @@ static void flush_oldest(struct cache *cache, unsigned class, unsigned count, bo
 /* Blocks the bin held all the time since the last look without needing them. */
 static unsigned idle_blocks(struct cache *cache, unsigned class) {
 	struct cache_depth *record = &cache->depth[class];
-	uint32_t requests = record->grants * CACHE_UNIT - (uint32_t)cache->bin[class].left - cache->withheld[class];
+	uint32_t requests =
+		record->grants * CACHE_UNIT - (uint32_t)cache->bin[class].left - cache->withheld[class];
 	uint32_t served = requests - record->requests;
 	unsigned idle = record->held > served ? record->held - served : 0, now = held(cache, class);
 	record->requests = requests;

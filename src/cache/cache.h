@@ -58,7 +58,8 @@ void cache_give(struct cache *cache, unsigned class, void *block);
 bool cache_count_down(struct cache *cache, size_t bytes);
 /* The same where there may be no sampling, or no cache. */
 static inline bool cache_samples(struct cache *cache, size_t bytes) {
-	return unlikely(load_relaxed(&event_sampling) != 0) && cache != NULL && cache_count_down(cache, bytes);
+	return unlikely(load_relaxed(&event_sampling) != 0) && cache != NULL &&
+	       cache_count_down(cache, bytes);
 }
 /* After event_sampling has changed: what was drawn before counts no more. */
 void cache_follow_sampling(struct cache *cache);

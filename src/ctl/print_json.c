@@ -247,7 +247,9 @@ static void general(struct print *print) {
 	        "narenas dirty_decay_ms muzzy_decay_ms quantum page hugepage tcache_max nbins nhbins",
 	        nowhere);
 	array(print,
-	      &(struct array){"bin", "arenas.bin.0.", "size nregs slab_size nshards", CLASS_SMALL_LAST, false}, 0);
+	      &(struct array){"bin", "arenas.bin.0.", "size nregs slab_size nshards", CLASS_SMALL_LAST,
+	                      false},
+	      0);
 	members(print, "arenas.", "nlextents", nowhere);
 	array(print, &(struct array){"lextent", "arenas.lextent.0.", "size", LARGE_CLASSES, false}, 0);
 	finish(print, '}');
@@ -307,7 +309,8 @@ static void one_arena(struct print *print, size_t arena) {
 		bins(print, arena);
 	if (print->parts.large)
 		array(print,
-		      &(struct array){"lextents", "stats.arenas.0.lextents.0.", "curlextents", LARGE_CLASSES, true},
+		      &(struct array){"lextents", "stats.arenas.0.lextents.0.", "curlextents", LARGE_CLASSES,
+		                      true},
 		      arena);
 	if (print->parts.extents)
 		array(print,

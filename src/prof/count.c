@@ -6,9 +6,9 @@
 #include "prof/inside.h"
 
 struct lock stacks_lock = LOCK_INITIALIZER(RANK_STACKS);
-struct hash count_stacks, count_sites;                               /* [stacks_lock] */
-struct list count_threads = {&count_threads, &count_threads};        /* [stacks_lock] */
-static uint64_t next_uid;                          /* [stacks_lock] */
+struct hash count_stacks, count_sites;                        /* [stacks_lock] */
+struct list count_threads = {&count_threads, &count_threads}; /* [stacks_lock] */
+static uint64_t next_uid;                                     /* [stacks_lock] */
 
 enum { LIVE, ALL, SORTS };
 static struct prof_requests small[CLASS_SMALL_LAST + 1][SORTS]; /* [stacks_lock] */
@@ -118,8 +118,7 @@ static struct stack *make_stack(const struct trace *trace, uint64_t key) REQUIRE
 	struct stack *stack = base_take(BASE_SLOTS + (enum base_kind)lg, NULL);
 	if (stack == NULL)
 		return NULL;
-	*stack = (struct stack){
-		.node.key = key, .depth = (uint16_t)trace->depth, .lg_words = (uint16_t)lg};
+	*stack = (struct stack){.node.key = key, .depth = (uint16_t)trace->depth, .lg_words = (uint16_t)lg};
 	memcpy(stack->frames, trace->frames, trace->depth * sizeof *stack->frames);
 	if (hash_enter(&count_stacks, &stack->node))
 		return stack;
@@ -166,7 +165,8 @@ static struct site *find_site(const struct site *wanted) REQUIRES(stacks_lock) {
 	struct node **chain = hash_chain(&count_sites, wanted->node.key);
 	for (struct node *node = chain == NULL ? NULL : *chain; node != NULL; node = node->next) {
 		struct site *site = container_of(node, struct site, node);
-		if (site->stack == wanted->stack && site->thread == wanted->thread && site->arena == wanted->arena)
+		if (site->stack == wanted->stack && site->thread == wanted->thread &&
+		    site->arena == wanted->arena)
 			return site;
 	}
 	return make_site(wanted);
@@ -254,7 +254,7 @@ void count_forget(void) {
 		next = ended->next;
 		drop_site(container_of(ended, struct site, node));
 	}
-	EACH_NODE (&count_sites, node) {
+	EACH_NODE(&count_sites, node) {
 		struct site *site = container_of(node, struct site, node);
 		site->all = site->live;
 	}

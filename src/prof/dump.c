@@ -12,16 +12,16 @@
 #include "prof/inside.h"
 
 static struct lock name_lock = LOCK_INITIALIZER(RANK_CTL);
-static char prefix[PATH_MAX];                        /* [name_lock] */
-static bool prefix_set;                              /* [name_lock] else the option's */
-static _Atomic(uint64_t) next_dump;                  /* [atomic] over all names */
-static _Atomic(uint64_t) next_of[DUMP_TRIGGERS];     /* [atomic] */
-static _Atomic(uint64_t) allocated, interval;        /* [atomic] bytes; 0: no such dumps */
-static _Atomic(bool) high_water;                     /* [atomic] dump each new height? */
-static _Atomic(size_t) highest;                      /* [atomic] bytes of active pages */
-static _Atomic(bool) requested;                      /* [atomic] by a signal */
-static _Atomic(prof_dumped *) dumped;                /* [atomic] */
-static _Atomic(bool) ending;                         /* [atomic] */
+static char prefix[PATH_MAX];                    /* [name_lock] */
+static bool prefix_set;                          /* [name_lock] else the option's */
+static _Atomic(uint64_t) next_dump;              /* [atomic] over all names */
+static _Atomic(uint64_t) next_of[DUMP_TRIGGERS]; /* [atomic] */
+static _Atomic(uint64_t) allocated, interval;    /* [atomic] bytes; 0: no such dumps */
+static _Atomic(bool) high_water;                 /* [atomic] dump each new height? */
+static _Atomic(size_t) highest;                  /* [atomic] bytes of active pages */
+static _Atomic(bool) requested;                  /* [atomic] by a signal */
+static _Atomic(prof_dumped *) dumped;            /* [atomic] */
+static _Atomic(bool) ending;                     /* [atomic] */
 
 /* -- names ----------------------------------------------------------------------------------------------------- */
 
@@ -230,8 +230,8 @@ static void report_leaks(void) {
 	view_end(&view);
 	if (contexts == 0)
 		return;
-	guard_message("<ashlar>: Leak approximation summary: ~%lu byte%s, ~%lu object%s, >= %lu context%s\n", bytes,
-	              plural(bytes), objects, plural(objects), contexts, plural(contexts));
+	guard_message("<ashlar>: Leak approximation summary: ~%lu byte%s, ~%lu object%s, >= %lu context%s\n",
+	              bytes, plural(bytes), objects, plural(objects), contexts, plural(contexts));
 	guard_message("<ashlar>: Run jeprof on dump output for leak detail\n");
 	if (opt.prof_leak_error) {
 		guard_message("<ashlar>: Exiting with error code because memory leaks were detected\n");

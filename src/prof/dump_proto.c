@@ -88,8 +88,8 @@ enum string {
 };
 
 static const char *const strings[STRINGS] = {
-	"", "alloc_objects", "alloc_space", "inuse_objects", "inuse_space", "pinned_space",
-	"count", "bytes", "space", "thread", "thread_name", "arena",
+	"",      "alloc_objects", "alloc_space", "inuse_objects", "inuse_space", "pinned_space",
+	"count", "bytes",         "space",       "thread",        "thread_name", "arena",
 };
 
 #define MAPPINGS_MAX 4096u
@@ -100,10 +100,10 @@ struct writer {
 	struct output *out;
 	uint64_t strings; /* sent so far */
 	size_t mappings;
-	int memory; /* /proc/self/mem */
-	uintptr_t base;                    /* where the last file began that was seen from its beginning, */
-	char path[PATH_MAX + 128];         /* and its name */
-	char id[2 * ID_MAX + 1];           /* its build id, in hexadecimal */
+	int memory;                /* /proc/self/mem */
+	uintptr_t base;            /* where the last file began that was seen from its beginning, */
+	char path[PATH_MAX + 128]; /* and its name */
+	char id[2 * ID_MAX + 1];   /* its build id, in hexadecimal */
 	_Alignas(8) char notes[1024];
 	struct message message, label;
 	char line[PATH_MAX + 128], piece[1024];
@@ -188,7 +188,9 @@ static uint64_t take_hex(const char **at) {
 	uint64_t value = 0;
 	for (;; ++*at) {
 		char c = **at;
-		unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 16;
+		unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+		                 : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+		                                        : 16;
 		if (digit == 16)
 			break;
 		value = value << 4 | digit;

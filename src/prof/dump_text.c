@@ -97,15 +97,16 @@ static void put_stack(struct output *out, struct view_site *from, const struct v
 
 /* -- as gperftools writes it: one line a stack, no threads ----------------------------------------------------------- */
 
-static void put_short_counts(struct output *out, const struct prof_counts *live, const struct prof_counts *all,
-                             double mean) {
+static void put_short_counts(struct output *out, const struct prof_counts *live,
+                             const struct prof_counts *all, double mean) {
 	struct pair now = pair_of(live, mean), ever = now;
 	if (opt.prof_accum)
 		ever = pair_of(all, mean);
 	output_text(out, "%lu: %lu [%lu: %lu] @", now.objects, now.bytes, ever.objects, ever.bytes);
 }
 
-static void put_short_stack(struct output *out, const struct view_site *from, const struct view_site *to, double mean) {
+static void put_short_stack(struct output *out, const struct view_site *from, const struct view_site *to,
+                            double mean) {
 	struct prof_counts live = {0}, all = {0};
 	add_sites(from, to, &live, &all);
 	if (!is_shown(&live, &all))

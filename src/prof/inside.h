@@ -47,8 +47,8 @@ struct stack {
 	struct node node;
 	uint32_t users; /* sites, and others who remember it                [STACKS] */
 	uint16_t depth;
-	uint16_t lg_words; /* of its memory */
-	size_t place;      /* in a view that is being made                       [STACKS] */
+	uint16_t lg_words;  /* of its memory */
+	size_t place;       /* in a view that is being made                       [STACKS] */
 	void **view_frames; /*                                             [STACKS] */
 	uint32_t log_place; /* in a log that is being written      [who writes it] */
 	void *frames[];
@@ -57,12 +57,12 @@ struct stack {
 struct prof_thread {
 	struct list link; /* all, oldest first                              [STACKS] */
 	uint64_t uid;
-	uint32_t sites;            /*                                         [STACKS] */
-	bool ended;                /*                                         [STACKS] */
-	_Atomic(bool) active;      /* [atomic] */
-	char name[PROF_NAME_MAX];  /*                                         [STACKS] */
-	size_t place;              /* in a view that is being made            [STACKS] */
-	uint32_t log, log_index;   /* its place in the log of that number     [STACKS] */
+	uint32_t sites;           /*                                         [STACKS] */
+	bool ended;               /*                                         [STACKS] */
+	_Atomic(bool) active;     /* [atomic] */
+	char name[PROF_NAME_MAX]; /*                                         [STACKS] */
+	size_t place;             /* in a view that is being made            [STACKS] */
+	uint32_t log, log_index;  /* its place in the log of that number     [STACKS] */
 };
 
 struct site {
@@ -175,7 +175,7 @@ void counts_add(struct prof_counts *sum, const struct prof_counts *one);
 /* -- output.c -------------------------------------------------------------------------------------------------------- */
 
 struct output {
-	int file; /* or -1, and: */
+	int file;          /* or -1, and: */
 	prof_writer *call; /* or: */
 	prof_text_writer *text_call;
 	void *opaque;

@@ -28,13 +28,13 @@ struct entry {
 };
 
 enum { LOG_OFF, LOG_ON, LOG_WRITING };
-static _Atomic(uint32_t) state;                /* [atomic; written under stacks_lock] */
-static _Atomic(uint32_t) number;               /* of the log, never 0      [atomic; written under stacks_lock] */
-static struct entry *entries;                  /* newest first                                  [stacks_lock] */
-static struct log_thread *threads, **last;     /* oldest first                                  [stacks_lock] */
-static uint32_t thread_count;                  /*                                               [stacks_lock] */
-static uint64_t started;                       /*                                               [stacks_lock] */
-static char file_name[PATH_MAX];               /*                                               [stacks_lock] */
+static _Atomic(uint32_t) state;            /* [atomic; written under stacks_lock] */
+static _Atomic(uint32_t) number;           /* of the log, never 0      [atomic; written under stacks_lock] */
+static struct entry *entries;              /* newest first                                  [stacks_lock] */
+static struct log_thread *threads, **last; /* oldest first                                  [stacks_lock] */
+static uint32_t thread_count;              /*                                               [stacks_lock] */
+static uint64_t started;                   /*                                               [stacks_lock] */
+static char file_name[PATH_MAX];           /*                                               [stacks_lock] */
 
 void log_define(void) {
 	base_define(BASE_LOG_ENTRY, sizeof(struct entry));
@@ -90,8 +90,12 @@ static void fill(struct entry *entry, const struct sample *sample, struct prof_t
                  const struct trace *trace) REQUIRES(stacks_lock) {
 	struct prof_thread *taker = sample->site->thread;
 	struct stack *given = count_stack(trace);
-	*entry = (struct entry){.next = entries, .taken = sample->site->stack, .given = given, .born = sample->born,
-	                        .died = sample_now(), .usable = sample->usable};
+	*entry = (struct entry){.next = entries,
+	                        .taken = sample->site->stack,
+	                        .given = given,
+	                        .born = sample->born,
+	                        .died = sample_now(),
+	                        .usable = sample->usable};
 	if (given == NULL || !index_of(taker, &entry->taker) ||
 	    !index_of(giver == NULL ? taker : giver, &entry->giver)) {
 		if (given != NULL)
@@ -125,16 +129,18 @@ struct finished {
 };
 
 static void put_info(struct output *out, const struct finished *log) {
-	output_text(out, "{\"info\":{\"duration\":%lu,\"version\":\"%s\",\"lg_sample_rate\":%u,", log->duration,
-	            ASHLAR_BUILD_VERSION, prof_lg_sample());
+	output_text(out, "{\"info\":{\"duration\":%lu,\"version\":\"%s\",\"lg_sample_rate\":%u,",
+	            log->duration, ASHLAR_BUILD_VERSION, prof_lg_sample());
 	output_text(out, "\"prof_time_resolution\":\"%s\",\"pid\":%u},",
-	            opt.prof_time_resolution == PROF_TIME_RESOLUTION_HIGH ? "high" : "default", os_process_id());
+	            opt.prof_time_resolution == PROF_TIME_RESOLUTION_HIGH ? "high" : "default",
+	            os_process_id());
 }
 
 static void put_threads(struct output *out, const struct finished *log) {
 	output_text(out, "\"threads\":[");
 	for (const struct log_thread *one = log->threads; one != NULL; one = one->next) {
-		output_text(out, "%s{\"thr_uid\":%lu,\"thr_name\":", one == log->threads ? "" : ",", one->uid);
+		output_text(out, "%s{\"thr_uid\":%lu,\"thr_name\":", one == log->threads ? "" : ",",
+		            one->uid);
 		output_json_string(out, one->name);
 		output_text(out, "}");
 	}
@@ -165,9 +171,10 @@ static void put_stacks(struct output *out, const struct finished *log) {
 static void put_entries(struct output *out, const struct finished *log) {
 	output_text(out, "\"allocations\":[");
 	for (const struct entry *entry = log->entries; entry != NULL; entry = entry->next) {
-		output_text(out, "%s{\"alloc_thread\":%u,\"free_thread\":%u,\"alloc_trace\":%u,\"free_trace\":%u,",
-		            entry == log->entries ? "" : ",", entry->taker, entry->giver, entry->taken->log_place - 1,
-		            entry->given->log_place - 1);
+		output_text(out,
+		            "%s{\"alloc_thread\":%u,\"free_thread\":%u,\"alloc_trace\":%u,\"free_trace\":%u,",
+		            entry == log->entries ? "" : ",", entry->taker, entry->giver,
+		            entry->taken->log_place - 1, entry->given->log_place - 1);
 		output_text(out, "\"alloc_timestamp\":%lu,\"free_timestamp\":%lu,\"usize\":%zu}", entry->born,
 		            entry->died, entry->usable);
 	}

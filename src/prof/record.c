@@ -98,13 +98,13 @@ static double share_of(const void *block) {
 /* Reads what changes under the locks of bins, which may not be waited for here. */
 RACY void record_note_pinned(void) {
 	lock_take(&stacks_lock);
-	EACH_NODE (&count_sites, node)
-		container_of(node, struct site, node)->pinned = 0;
+	EACH_NODE(&count_sites, node)
+	container_of(node, struct site, node)->pinned = 0;
 	lock_drop(&stacks_lock);
 	for (unsigned i = 0; i < SHARDS; i++) {
 		lock_take(&shards[i].lock);
 		lock_take(&stacks_lock);
-		EACH_NODE (&shards[i].samples, node) {
+		EACH_NODE(&shards[i].samples, node) {
 			struct sample *sample = sample_of(node);
 			sample->site->pinned +=
 				(uint64_t)(share_of(sample->block) * (double)sample->eighths / 8);

@@ -8,9 +8,9 @@
 #define DISTANCE_MAX ((double)((uint64_t)1 << 62))
 
 static struct lock switch_lock = LOCK_INITIALIZER(RANK_CTL); /* one switches at a time */
-static _Atomic(bool) known, active, thread_active;   /* [atomic; written under switch_lock] */
-static _Atomic(uint32_t) switches;                   /* [switch_lock] */
-static _Atomic(unsigned) lg;                         /* [atomic; written under switch_lock] */
+static _Atomic(bool) known, active, thread_active;           /* [atomic; written under switch_lock] */
+static _Atomic(uint32_t) switches;                           /* [switch_lock] */
+static _Atomic(unsigned) lg;                                 /* [atomic; written under switch_lock] */
 static _Atomic(double) scale; /* of the logarithm that draws distances  [atomic; written under switch_lock] */
 
 static _Atomic(prof_sampled *) sampled;    /* [atomic] */
@@ -202,8 +202,11 @@ static void take_sample(struct prof_thread *thread, void *block, size_t asked) {
 	if (opt.prof_sys_thread_name)
 		count_name_thread(thread);
 	stack_read(&trace);
-	struct sample sample = {
-		.block = block, .usable = usable_of(block), .asked = asked, .born = sample_now(), .log = log_number()};
+	struct sample sample = {.block = block,
+	                        .usable = usable_of(block),
+	                        .asked = asked,
+	                        .born = sample_now(),
+	                        .log = log_number()};
 	sample_weigh(&sample);
 	if (!enter_sample(thread, &trace, &sample))
 		return;

@@ -38,9 +38,9 @@ extern const char __stop_ashlar_text[] __attribute__((weak, visibility("hidden")
 typedef _Unwind_Reason_Code walk_function(_Unwind_Trace_Fn step, void *argument);
 typedef _Unwind_Ptr ip_function(struct _Unwind_Context *context);
 
-static ip_function *read_ip;            /* [const once walk is set] */
-static _Atomic(uintptr_t) walk;         /* [acquire/release] walk_function *; 0: there is none */
-static uintptr_t own_start, own_end;    /* of our functions    [const once walk is set, or never known] */
+static ip_function *read_ip;             /* [const once walk is set] */
+static _Atomic(uintptr_t) walk;          /* [acquire/release] walk_function *; 0: there is none */
+static uintptr_t own_start, own_end;     /* of our functions    [const once walk is set, or never known] */
 static _Atomic(prof_backtrace *) reader; /* [atomic] NULL: the one below */
 
 /* -- what to leave out ----------------------------------------------------------------------------------------- */

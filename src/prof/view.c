@@ -3,7 +3,8 @@
 #include "os/os.h"
 #include "prof/inside.h"
 
-static struct lock view_lock = LOCK_INITIALIZER(RANK_CTL); /* one copies at a time: the counts have places for it */
+static struct lock view_lock =
+	LOCK_INITIALIZER(RANK_CTL); /* one copies at a time: the counts have places for it */
 
 /* Room that the copy takes, and a little more. */
 struct need {
@@ -49,8 +50,8 @@ void counts_add(struct prof_counts *sum, const struct prof_counts *one) {
 
 static struct need measure(void) REQUIRES(stacks_lock) {
 	struct need need = {.sites = count_sites.count + 1, .stacks = count_stacks.count + 1, .threads = 1};
-	EACH_NODE (&count_stacks, node)
-		need.frames += container_of(node, struct stack, node)->depth;
+	EACH_NODE(&count_stacks, node)
+	need.frames += container_of(node, struct stack, node)->depth;
 	list_each (&count_threads, node)
 		need.threads++;
 	return need;
@@ -69,7 +70,7 @@ static void copy_threads(struct view *view) REQUIRES(stacks_lock) {
 /* Each stack's sites lie together: from first[stack] on. */
 static void copy_stacks(struct view *view) REQUIRES(stacks_lock) {
 	size_t frames = 0, sites = 0;
-	EACH_NODE (&count_stacks, node) {
+	EACH_NODE(&count_stacks, node) {
 		struct stack *stack = container_of(node, struct stack, node);
 		memcpy(view->frames + frames, stack->frames, stack->depth * sizeof *stack->frames);
 		stack->view_frames = view->frames + frames;
@@ -77,8 +78,8 @@ static void copy_stacks(struct view *view) REQUIRES(stacks_lock) {
 		view->first[view->stacks++] = 0;
 		frames += stack->depth;
 	}
-	EACH_NODE (&count_sites, node)
-		view->first[container_of(node, struct site, node)->stack->place]++;
+	EACH_NODE(&count_sites, node)
+	view->first[container_of(node, struct site, node)->stack->place]++;
 	for (size_t i = 0; i < view->stacks; i++) {
 		size_t count = view->first[i];
 		view->first[i] = sites;
@@ -87,7 +88,7 @@ static void copy_stacks(struct view *view) REQUIRES(stacks_lock) {
 }
 
 static void copy_sites(struct view *view) REQUIRES(stacks_lock) {
-	EACH_NODE (&count_sites, node) {
+	EACH_NODE(&count_sites, node) {
 		struct site *site = container_of(node, struct site, node);
 		struct view_thread *thread = &view->thread[site->thread->place];
 		view->site[view->first[site->stack->place]++] = (struct view_site){

@@ -88,11 +88,12 @@ struct machine {
 enum operand { NONE, ULEB, SLEB, BLOCK, ONE = 0x11, TWO = 0x12, FOUR = 0x14, STOP = 0x20 };
 
 static const uint8_t operands[][2] = {
-	[0x01] = {STOP}, [0x02] = {ONE}, [0x03] = {TWO}, [0x04] = {FOUR},
-	[0x05] = {ULEB, ULEB}, [0x06] = {ULEB}, [0x07] = {ULEB}, [0x08] = {ULEB}, [0x09] = {ULEB, ULEB},
-	[0x0c] = {ULEB, ULEB}, [0x0d] = {ULEB}, [0x0e] = {ULEB}, [0x0f] = {BLOCK}, [0x10] = {ULEB, BLOCK},
-	[0x11] = {ULEB, SLEB}, [0x12] = {ULEB, SLEB}, [0x13] = {SLEB}, [0x14] = {ULEB, ULEB}, [0x15] = {ULEB, SLEB},
-	[0x16] = {ULEB, BLOCK}, [0x17 ... 0x2d] = {STOP}, [0x2e] = {ULEB}, [0x2f ... 0x3f] = {STOP},
+	[0x01] = {STOP},          [0x02] = {ONE},         [0x03] = {TWO},           [0x04] = {FOUR},
+	[0x05] = {ULEB, ULEB},    [0x06] = {ULEB},        [0x07] = {ULEB},          [0x08] = {ULEB},
+	[0x09] = {ULEB, ULEB},    [0x0c] = {ULEB, ULEB},  [0x0d] = {ULEB},          [0x0e] = {ULEB},
+	[0x0f] = {BLOCK},         [0x10] = {ULEB, BLOCK}, [0x11] = {ULEB, SLEB},    [0x12] = {ULEB, SLEB},
+	[0x13] = {SLEB},          [0x14] = {ULEB, ULEB},  [0x15] = {ULEB, SLEB},    [0x16] = {ULEB, BLOCK},
+	[0x17 ... 0x2d] = {STOP}, [0x2e] = {ULEB},        [0x2f ... 0x3f] = {STOP},
 };
 
 static uint64_t take_operand(struct cursor *cursor, unsigned kind) {
@@ -126,9 +127,9 @@ static void restore(struct machine *machine, uint64_t number) {
 
 /* What the operation does to the rule of one register. */
 static void apply_to_register(struct machine *machine, unsigned operation, uint64_t number, int64_t value) {
-	static const uint8_t how[] = {[0x05] = KEPT_AT, [0x11] = KEPT_AT, [0x07] = KEPT_NOWHERE, [0x08] = KEPT_SAME,
-	                              [0x09] = KEPT_ELSEHOW, [0x10] = KEPT_ELSEHOW, [0x14] = KEPT_ELSEHOW,
-	                              [0x15] = KEPT_ELSEHOW, [0x16] = KEPT_ELSEHOW};
+	static const uint8_t how[] = {[0x05] = KEPT_AT,      [0x11] = KEPT_AT,      [0x07] = KEPT_NOWHERE,
+	                              [0x08] = KEPT_SAME,    [0x09] = KEPT_ELSEHOW, [0x10] = KEPT_ELSEHOW,
+	                              [0x14] = KEPT_ELSEHOW, [0x15] = KEPT_ELSEHOW, [0x16] = KEPT_ELSEHOW};
 	if (operation == 0x06)
 		restore(machine, number);
 	else
@@ -199,7 +200,8 @@ static bool step(struct machine *machine, struct cursor *cursor) {
 	}
 	if (operands[low][0] == STOP)
 		return false;
-	uint64_t first = take_operand(cursor, operands[low][0]), second = take_operand(cursor, operands[low][1]);
+	uint64_t first = take_operand(cursor, operands[low][0]),
+		 second = take_operand(cursor, operands[low][1]);
 	return apply(machine, low, first, second);
 }
 
@@ -274,7 +276,8 @@ static bool read_fde(const uint8_t *fde, uintptr_t pc, struct row *row) {
 /* The description of the function at `pc`; NULL: there is none, or it is not found in the usual way. */
 static const uint8_t *find_fde(uintptr_t pc) {
 	struct dl_find_object object;
-	if (_dl_find_object == NULL || _dl_find_object((void *)pc, &object) != 0 || object.dlfo_eh_frame == NULL)
+	if (_dl_find_object == NULL || _dl_find_object((void *)pc, &object) != 0 ||
+	    object.dlfo_eh_frame == NULL)
 		return NULL;
 	const uint8_t *header = object.dlfo_eh_frame;
 	if (header[0] != 1 || header[1] != PC_SDATA4 || header[2] != UDATA4 || header[3] != HDR_TABLE)

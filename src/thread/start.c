@@ -191,7 +191,7 @@ bool thread_start(void) {
 /* What may allocate, and so cannot be done in the first call. */
 __attribute__((constructor)) static void at_load(void) {
 	(void)thread_start();
-	fork_start(); /* also after a failure: a later call may start it */
+	fork_start();   /* also after a failure: a later call may start it */
 	prof_at_load(); /* what it does at exit comes after the report below */
 	(void)atexit(ctl_print_at_exit);
 }

@@ -71,7 +71,8 @@ struct live {
 static struct live live(void) {
 	const char *text = dump();
 	unsigned long objects, bytes, all, all_bytes, rate;
-	CHECK(sscanf(text, "heap_v2/%lu\n  t*: %lu: %lu [%lu: %lu]\n", &rate, &objects, &bytes, &all, &all_bytes) == 5);
+	CHECK(sscanf(text, "heap_v2/%lu\n  t*: %lu: %lu [%lu: %lu]\n", &rate, &objects, &bytes, &all,
+	             &all_bytes) == 5);
 	CHECK(all == 0 && all_bytes == 0);
 	return (struct live){objects, bytes};
 }
@@ -235,7 +236,8 @@ static void batches(void **state) {
 		BEGIN();
 		struct batch batch = {slots, 300, bytes, 0};
 		size_t filled = 0, size = sizeof filled;
-		CHECK(ctl("experimental.batch_alloc", &filled, &size, &batch, sizeof batch) == 0 && filled == 300);
+		CHECK(ctl("experimental.batch_alloc", &filled, &size, &batch, sizeof batch) == 0 &&
+		      filled == 300);
 		GREW(300, 300 * malloc_usable_size(slots[0]));
 		for (size_t i = 0; i < filled; i++)
 			free(slots[i]);
@@ -454,7 +456,8 @@ static void recent_list(void **state) {
 	for (size_t i = 0; i < 5; i++)
 		blocks[i] = malloc(1000 + i);
 	const char *text = recent();
-	CHECK(strstr(text, "{\"sample_interval\":1,\"recent_alloc_max\":3,\"recent_alloc\":[{\"size\":1002,\"usize\":1024,"
+	CHECK(strstr(text, "{\"sample_interval\":1,\"recent_alloc_max\":3,\"recent_alloc\":[{\"size\":1002,"
+	                   "\"usize\":1024,"
 	                   "\"released\":false,\"alloc_thread_uid\":") == text);
 	CHECK(count_of(text, "\"size\":") == 3 && count_of(text, "dalloc") == 0);
 	free(blocks[2]);

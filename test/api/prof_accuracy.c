@@ -9,8 +9,6 @@
 
 #include <math.h>
 
-
-
 enum { CLASSES = 36, LARGES = 20, RUNS = 20 };
 
 static double mean = 1 << 19;
@@ -91,7 +89,8 @@ static void add_classes(void) {
 	char name[64];
 	for (int i = 0; i < CLASSES + LARGES; i++) {
 		struct requests live;
-		(void)snprintf(name, sizeof name, i < CLASSES ? "prof.stats.bins.%d.live" : "prof.stats.lextents.%d.live",
+		(void)snprintf(name, sizeof name,
+		               i < CLASSES ? "prof.stats.bins.%d.live" : "prof.stats.lextents.%d.live",
 		               i < CLASSES ? i : i - CLASSES);
 		CHECK(ctl_read(name, &live, sizeof live) == 0);
 		double z = (double)sizes[i];
@@ -110,7 +109,8 @@ int main(void) {
 		double before = read_total(), whole = 0;
 		fill(share);
 		for (int i = 0; i < CLASSES + LARGES; i++)
-			whole += (double)(counts[i] * sizes[i]) + (double)(share / sizes[i] + 1) * sizeof(void *);
+			whole += (double)(counts[i] * sizes[i]) +
+			         (double)(share / sizes[i] + 1) * sizeof(void *);
 		double off = (read_total() - before - whole) / whole;
 		error += fabs(off) / (double)runs;
 		bias += off / (double)runs;
@@ -126,8 +126,8 @@ int main(void) {
 		double part = 1 - exp(-(double)sizes[i] / mean);
 		double expected = truth[i] / (double)sizes[i] * part;
 		double deviation = (samples[i] - expected) / sqrt(expected * (1 - part) + 1);
-		printf("%9zu bytes: %8.0f samples, estimate/truth %.3f, %5.2f deviations\n", sizes[i], samples[i],
-		       estimate[i] / truth[i], deviation);
+		printf("%9zu bytes: %8.0f samples, estimate/truth %.3f, %5.2f deviations\n", sizes[i],
+		       samples[i], estimate[i] / truth[i], deviation);
 		worst = fabs(deviation) > worst ? fabs(deviation) : worst;
 	}
 	CHECK(worst < 5);

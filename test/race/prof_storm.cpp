@@ -67,7 +67,8 @@ static void loader() {
 	while (!stop) {
 		void *library = dlopen("./passing.so", RTLD_NOW | RTLD_LOCAL);
 		CHECK(library != nullptr);
-		auto *allocate = reinterpret_cast<void *(*)(unsigned, size_t)>(dlsym(library, "passing_allocate"));
+		auto *allocate =
+			reinterpret_cast<void *(*)(unsigned, size_t)>(dlsym(library, "passing_allocate"));
 		auto *thrower = reinterpret_cast<unsigned (*)(unsigned)>(dlsym(library, "passing_throw"));
 		CHECK(allocate != nullptr && thrower != nullptr);
 		for (unsigned depth = 0; depth < 50; depth += 7) {
@@ -168,8 +169,8 @@ int main() {
 	stop = true;
 	for (auto &thread : threads)
 		thread.join();
-	std::printf("%lu signals, %lu loads, %lu throws, %lu forks, %lu dumps, %lu pieces\n", signals.load(), loads.load(),
-	            throws.load(), forks.load(), dumps.load(), calls.load());
+	std::printf("%lu signals, %lu loads, %lu throws, %lu forks, %lu dumps, %lu pieces\n", signals.load(),
+	            loads.load(), throws.load(), forks.load(), dumps.load(), calls.load());
 	CHECK(signals > 0 && loads > 0 && forks > 0 && dumps > 0);
 	return 0;
 }

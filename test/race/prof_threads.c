@@ -78,7 +78,8 @@ static void look(void) {
 		void (*write)(void *, const char *);
 		void *opaque;
 	} receiver = {count_text, &length};
-	CHECK(SUT(mallctl)("experimental.prof_recent.alloc_dump", NULL, NULL, &receiver, sizeof receiver) == 0);
+	CHECK(SUT(mallctl)("experimental.prof_recent.alloc_dump", NULL, NULL, &receiver, sizeof receiver) ==
+	      0);
 	CHECK(length > 0);
 }
 

@@ -52,7 +52,8 @@ int main(int count, char **arguments) {
 		kept[i] = take_small();
 	for (size_t i = 0; i < MIXED; i++)
 		kept[SMALL + i] = take_mixed(i * 10 + 10);
-	if (pthread_create(&thread, NULL, in_thread, kept + SMALL + MIXED) != 0 || pthread_join(thread, NULL) != 0)
+	if (pthread_create(&thread, NULL, in_thread, kept + SMALL + MIXED) != 0 ||
+	    pthread_join(thread, NULL) != 0)
 		return 99;
 	if (count > 2 && strcmp(arguments[2], "free") == 0)
 		for (size_t i = 0; i < SMALL + MIXED + LARGE; i++)
