@@ -1,7 +1,8 @@
 # The library, three times from the same objects:
 #   libashlar.so.1        exports src/exports.txt and nothing else
 #   libashlar.a           one relocatable object with its inner names made local: a program gets all
-#                         of malloc's family or none, and cannot collide with our function names
+#                         of malloc's family or none, and cannot collide with our function names; its functions
+#                         lie in a section of their own, by whose ends the profiler tells its frames from the program's
 #   libashlar-inside.a    plain archive for tests that look inside
 
 file(GLOB ashlar_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/*/*.c)
@@ -15,8 +16,12 @@ if(ASHLAR_SANITIZE)
 endif()
 
 add_library(ashlar_objects OBJECT ${ashlar_sources})
+# Between the program's call and the profiler, frame pointers lead on to the caller. The fast lane calls nothing and has none.
+file(GLOB framed CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/api/*.c ${CMAKE_CURRENT_SOURCE_DIR}/src/prof/*.c)
+set_source_files_properties(${framed} PROPERTIES
+	COMPILE_OPTIONS "-fno-omit-frame-pointer;-momit-leaf-frame-pointer")
 # A new_handler throws through these frames.
-set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/src/api/cxx.c PROPERTIES COMPILE_OPTIONS -fexceptions)
+set_property(SOURCE ${CMAKE_CURRENT_SOURCE_DIR}/src/api/cxx.c APPEND PROPERTY COMPILE_OPTIONS -fexceptions)
 set_target_properties(ashlar_objects PROPERTIES
 	C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS ON POSITION_INDEPENDENT_CODE ON)
 target_link_libraries(ashlar_objects PRIVATE ashlar_library_flags)
@@ -55,7 +60,8 @@ target_include_directories(ashlar INTERFACE
 set(whole ${CMAKE_CURRENT_BINARY_DIR}/generated/ashlar.o)
 add_custom_command(OUTPUT ${whole}
 	COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -o ${whole} $<TARGET_OBJECTS:ashlar_objects>
-	COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${whole}
+	COMMAND ${CMAKE_OBJCOPY} --localize-hidden --rename-section .text=ashlar_text
+		--rename-section .text.unlikely=ashlar_text --rename-section .text.hot=ashlar_text ${whole}
 	DEPENDS ashlar_objects $<TARGET_OBJECTS:ashlar_objects>
 	COMMAND_EXPAND_LISTS VERBATIM COMMENT "Joining the objects of libashlar.a")
 add_library(ashlar_static STATIC ${whole})

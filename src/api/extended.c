@@ -12,6 +12,7 @@
 #include "ctl/ctl.h"
 #include "guard/guard.h"
 #include "os/os.h"
+#include "prof/prof.h"
 #include "api/api.h"
 #include "api/fast.h"
 
@@ -72,6 +73,7 @@ static NOINLINE void *take_flagged(size_t size, unsigned flags) {
 	if (flags != plain && plain <= PAGE_SHIFT && lane_take_aligned(size, lane_masks[plain], &block))
 		return memset(block, 0, usable);
 	struct source source = source_of(flags);
+	source.asked = size;
 	if (usable != 0)
 		block = full_take(&source, usable, align);
 	if (block == NULL)
@@ -205,6 +207,9 @@ static size_t take_run(const struct source *source, unsigned class, void **slots
 	} while (got == want && taken < count);
 	arena_count_requests(source->arena, class, taken);
 	thread_count_direct(source->self, taken * class_info[class].bytes, 0);
+	for (size_t i = 0; i < taken && load_relaxed(&event_sampling) != 0; i++)
+		if (cache_samples(source->self, class_info[class].bytes))
+			prof_note(source->self, slots[i], source->asked);
 	return taken;
 }
 
@@ -220,6 +225,7 @@ size_t extended_batch(void **slots, size_t count, size_t size, int flags) {
 	unsigned word = (unsigned)flags;
 	size_t align = align_of(word), usable = size_usable_aligned(size, align), taken;
 	struct source source = source_of(word);
+	source.asked = size;
 	if (usable == 0 || count == 0 || source.arena == NULL)
 		return 0;
 	if (align > PAGE || usable > SMALL_MAX || full_fills())

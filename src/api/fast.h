@@ -56,7 +56,7 @@ ALWAYS_INLINE void lane_free(void *ptr) {
 		full_free(ptr);
 		return;
 	}
-	struct cache_bin *bin = &lane_cache()->bin[lane.home.classes[page]];
+	struct cache_bin *bin = &lane_cache()->bin[load_relaxed(&lane.home.classes[page])];
 	void **head = bin->head;
 	if (unlikely(LOW16(head) == bin->full) || unlikely(*head == ptr)) {
 		full_free(ptr);

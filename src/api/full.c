@@ -5,6 +5,7 @@
 #include "thread/event.h"
 #include "ctl/ctl.h"
 #include "guard/guard.h"
+#include "prof/prof.h"
 #include "api/fast.h"
 
 void *full_fail(int error, const char *what) {
@@ -18,7 +19,7 @@ void *full_fail(int error, const char *what) {
 
 struct source full_source(void) {
 	struct cache *self = thread_enter();
-	return (struct source){self, self, self != NULL ? self->arena : arena_at(0), false};
+	return (struct source){self, self, self != NULL ? self->arena : arena_at(0), false, 0};
 }
 
 /* -- fill: the options junk and zero keep the fast lane closed ------------------------------------------------- */
@@ -51,12 +52,26 @@ static void *try_cached(const struct source *source, unsigned class) {
 	return source->arena != NULL ? arena_take(source->arena, class) : NULL;
 }
 
-static void *take_cached(const struct source *source, unsigned class) {
+/* Is the block of `bytes` bytes that was just taken to be sampled? Of a cache, its countdown tells. */
+static bool is_sampled(const struct source *source, size_t bytes) {
+	struct cache *cache = source->cache;
+	if (cache == NULL)
+		return cache_samples(source->self, bytes);
+	if (likely(!cache->hit))
+		return false;
+	cache->hit = false;
+	return true;
+}
+
+static void *take_cached(const struct source *source, size_t size) {
+	unsigned class = size_class(size);
 	void *block = try_cached(source, class);
 	if (unlikely(block == NULL) && source->arena != NULL && thread_reclaim(class_info[class].bytes))
 		block = try_cached(source, class);
 	if ((source->cache == NULL || source->cache != source->self) && block != NULL)
 		thread_count_direct(source->self, class_info[class].bytes, 0);
+	if (block != NULL && unlikely(is_sampled(source, class_info[class].bytes)))
+		prof_note(source->self, block, source->asked != 0 ? source->asked : size);
 	return block;
 }
 
@@ -72,13 +87,15 @@ static struct span *take_large(const struct source *source, size_t size, size_t 
 	thread_count_direct(source->self, span->pages * PAGE, 0);
 	if (span->class != CLASS_NONE) /* here for its alignment: no cache counts it */
 		arena_count_requests(arena, span->class, 1);
+	if (cache_samples(source->self, span->pages * PAGE))
+		prof_note(source->self, (void *)span->base, source->asked != 0 ? source->asked : size);
 	return span;
 }
 
 ALWAYS_INLINE void *take_from(const struct source *source, size_t size, size_t align) {
 	void *block;
 	if (align <= PAGE && size <= CACHED_MAX) {
-		block = take_cached(source, size_class(size));
+		block = take_cached(source, size);
 	} else {
 		struct span *span = take_large(source, size, align);
 		block = span == NULL ? NULL : (void *)span->base;
@@ -201,6 +218,7 @@ static void give_cached(const struct source *source, unsigned class, void *ptr, 
 void full_give(const struct source *source, void *ptr, const char *call) {
 	unsigned class = map_class(ptr);
 	size_t size = class_info[class].bytes;
+	prof_note_free(source->self, ptr);
 	if (class != CLASS_NONE) {
 		give_cached(source, class, ptr, call);
 	} else {
@@ -269,6 +287,9 @@ bool full_resize(void *ptr, size_t size) {
 	size_t old = span->pages * PAGE;
 	if (!arena_resize_large(span, size))
 		return false;
+	if (unlikely(load_relaxed(&event_sampling) != 0 || load_relaxed(&prof_live) != 0) &&
+	    span->pages * PAGE != old)
+		prof_note_resize(ptr, size);
 	if (full_fills() && span->pages * PAGE > old)
 		fill_fresh((char *)ptr + old, span->pages * PAGE - old);
 	return true;

@@ -36,6 +36,7 @@ struct source {
 	struct cache *cache; /* for blocks of cached classes; NULL: none, straight from and to the arenas */
 	struct arena *arena; /* NULL: the allocator could not start */
 	bool named;          /* the caller named the arena: large blocks come from no other */
+	size_t asked;        /* what the program asked for; 0: just what is taken */
 };
 /* What malloc and free use. Starts the allocator. */
 struct source full_source(void);

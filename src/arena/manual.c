@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include "os/os.h"
+#include "thread/event.h"
 #include "arena/inside.h"
 
 static _Atomic(unsigned) manuals; /* [atomic] that exist */
@@ -59,6 +60,8 @@ static void free_larges(struct arena *arena) {
 }
 
 static void free_blocks(struct arena *arena) {
+	if (event_hooks.reset != NULL)
+		event_hooks.reset(arena);
 	free_larges(arena);
 	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
 		EACH_BIN (arena, class, bin)

@@ -15,7 +15,10 @@
  *   A closed bin is all zero: empty, full and spent at once. Bin 0 is always closed, so that "class unknown"
  *   needs no test. A thread without a cache looks at one that is all closed.
  *
- *   requests served = grants * CACHE_UNIT - left           (grants: in the depth record, off the fast lane)
+ *   requests served = grants * CACHE_UNIT - left - withheld   (grants: in the depth record, off the fast lane)
+ *
+ * `withheld` is not 0 where the full lane wants to see a certain request, and so lets fewer pass than were granted: while
+ * allocations are sampled. The one that finds `left` spent is sampled if it is `due`.
  *
  * What a thread allocated and freed is never counted on the fast lane either; it follows from what is:
  *
@@ -33,6 +36,7 @@
 #include "meta/meta.h"
 
 struct arena;
+struct prof_thread;
 
 struct cache_bin {
 	void **head;
@@ -52,7 +56,8 @@ struct cache_depth {
 	uint16_t batch;       /* blocks of the next refill */
 	uint16_t held;        /* blocks held at the last collection */
 	uint8_t lg_slots;     /* storage is a BASE_SLOTS record of 2^lg_slots words */
-	unsigned last : 4;    /* enum cache_event */
+	unsigned last : 2;    /* enum cache_event */
+	unsigned due : 1;     /* the request that finds `left` spent is sampled */
 	unsigned turned : 1;  /* from one kind of event to the other, once */
 	unsigned shrunk : 1;  /* since the last miss */
 	unsigned foreign : 2; /* blocks sent home before the bin was opened */
@@ -73,7 +78,9 @@ struct cache {
 	struct cache_bin bin[CLASS_COUNT];
 	struct cache_depth depth[CLASS_COUNT];
 	uint16_t most[CLASS_COUNT]; /* blocks a bin may come to hold; 0: none, requests go to the arena */
-	struct arena *arena;        /* NULL: this is not a thread's cache but a closed stand-in */
+	uint8_t withheld
+		[CLASS_COUNT]; /* of the requests granted, those the fast lane was not told of: below CACHE_UNIT */
+	struct arena *arena;  /* NULL: this is not a thread's cache but a closed stand-in */
 	struct arena *shared; /* refills from this one may be blocks other threads freed; NULL: none may */
 	struct cache *behind; /* of a front: the cache of the same thread            [const] */
 	struct cache *front;  /* closed stand-in where every call must be seen, or NULL */
@@ -81,15 +88,21 @@ struct cache {
 	size_t capacity;      /* bytes of blocks all depths allow */
 	uint64_t allocated, freed; /* bytes past the bins; of a front: all, up to this moment */
 	uint64_t net;              /* bytes into the bins from below, less those out of them */
-	uint32_t visits;           /* to the full lane with a bin empty or full */
-	uint64_t looked;           /* at the clock last, and it said so */
-	uint32_t trims;            /* of them it has heeded: see thread_trim */
-	int32_t patience;          /* calls until the thread looks at the clock: none left at 0 or below */
-	bool lavish;               /* some bin was granted more than CACHE_UNIT */
-	uint8_t next_class;        /* to collect */
-	uint8_t limit;             /* largest class cached now: max_class, or CLASS_NONE */
-	uint8_t max_class;         /* largest class it is to cache while it is enabled */
-	_Atomic(bool) attend;      /* the full lane has more to do than to serve the call   [atomic] */
+	uint64_t random;           /* state of chance of sampling */
+	uint64_t
+		until; /* bytes allocated past the bins until one is sampled, that one included; 0: not drawn yet */
+	struct prof_thread *prof; /* the thread in heap profiles; NULL: not there yet */
+	uint32_t sampling;        /* the value of event_sampling that what is due was drawn for */
+	uint32_t visits;          /* to the full lane with a bin empty or full */
+	uint64_t looked;          /* at the clock last, and it said so */
+	uint32_t trims;           /* of them it has heeded: see thread_trim */
+	int32_t patience;         /* calls until the thread looks at the clock: none left at 0 or below */
+	bool lavish;              /* some bin was granted more than CACHE_UNIT */
+	uint8_t next_class;       /* to collect */
+	bool hit;      /* the block just taken is to be sampled; whoever takes it looks, and resets this */
+	uint8_t limit; /* largest class cached now: max_class, or CLASS_NONE */
+	uint8_t max_class;     /* largest class it is to cache while it is enabled */
+	_Atomic(bool) attend;  /* the full lane has more to do than to serve the call   [atomic] */
 	_Atomic(uint8_t) busy; /* stacks and arenas may disagree: a forked child leaves them alone [atomic] */
 };
 _Static_assert(sizeof(struct cache) <= 2048, "half a page for an idle thread");

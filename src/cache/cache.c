@@ -210,7 +210,8 @@ static void flush_oldest(struct cache *cache, unsigned class, unsigned count, bo
 /* Blocks the bin held all the time since the last look without needing them. */
 static unsigned idle_blocks(struct cache *cache, unsigned class) {
 	struct cache_depth *record = &cache->depth[class];
-	uint32_t requests = record->grants * CACHE_UNIT - (uint32_t)cache->bin[class].left;
+	uint32_t requests =
+		record->grants * CACHE_UNIT - (uint32_t)cache->bin[class].left - cache->withheld[class];
 	uint32_t served = requests - record->requests;
 	unsigned idle = record->held > served ? record->held - served : 0, now = held(cache, class);
 	record->requests = requests;
@@ -278,7 +279,8 @@ static bool make_room(struct cache *cache, unsigned class) {
 
 RACY uint64_t cache_served(const struct cache *cache, unsigned class) {
 	int32_t left = cache->bin[class].left;
-	return (uint64_t)cache->depth[class].grants * CACHE_UNIT - (uint64_t)(left > 0 ? left : 0);
+	return (uint64_t)cache->depth[class].grants * CACHE_UNIT - (uint64_t)(left > 0 ? left : 0) -
+	       cache->withheld[class];
 }
 
 /* Reports the requests served so far, and forgets them but for their bytes. */
@@ -290,6 +292,8 @@ static void settle(struct cache *cache, unsigned class) {
 	cache->freed += served * class_info[class].bytes;
 	cache->depth[class].grants = 0;
 	cache->depth[class].requests = 0;
+	cache->depth[class].due = false;
+	cache->withheld[class] = 0;
 	cache->bin[class].left = 0;
 }
 
@@ -314,27 +318,79 @@ static bool refill(struct cache *cache, unsigned class, struct arena *arena) {
 	return got > 0;
 }
 
+/* -- grants, and sampling ---------------------------------------------------------------------------------------- */
+
+void cache_follow_sampling(struct cache *cache) {
+	uint32_t now = load_relaxed(&event_sampling);
+	if (cache->sampling == now)
+		return;
+	cache->sampling = now;
+	cache->until = 0;
+	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
+		struct cache_bin *bin = &cache->bin[class];
+		unsigned back = cache->withheld[class] + (unsigned)(bin->left > 0 ? bin->left : 0);
+		cache->depth[class].grants -= back / CACHE_UNIT;
+		cache->withheld[class] = (uint8_t)(back % CACHE_UNIT);
+		cache->depth[class].due = false;
+		bin->left = 0;
+	}
+}
+
+bool cache_count_down(struct cache *cache, size_t bytes) {
+	cache_follow_sampling(cache);
+	if (cache->until == 0)
+		cache->until = event_hooks.distance(&cache->random) + 1;
+	if (bytes < cache->until) {
+		cache->until -= bytes;
+		return false;
+	}
+	cache->until = 0;
+	return true;
+}
+
+/* Draws, for the request being served, whether it is sampled, and for those after it, how many of at most *pass come
+ * before one is due. Each class is drawn for alone: together they are sampled as one stream of bytes would be. */
+static COLD bool draw(struct cache *cache, unsigned class, unsigned *pass) {
+	struct cache_depth *record = &cache->depth[class];
+	size_t bytes = class_info[class].bytes;
+	cache_follow_sampling(cache);
+	bool hit = record->due || event_hooks.distance(&cache->random) < bytes;
+	uint64_t next = event_hooks.distance(&cache->random) / bytes;
+	record->due = next <= *pass;
+	if (record->due)
+		*pass = (unsigned)next;
+	return hit;
+}
+
+/* Grants the request being served, and those up to the next visit for this reason. True: it is to be sampled. */
+static bool grant(struct cache *cache, unsigned class) {
+	struct cache_depth *record = &cache->depth[class];
+	unsigned pass = load_relaxed(&pace) * CACHE_UNIT - 1;
+	if (unlikely(record->grants >= GRANTS_MOST))
+		settle(cache, class);
+	bool hit = unlikely(load_relaxed(&event_sampling) != 0) && draw(cache, class, &pass);
+	unsigned held_back = cache->withheld[class], wanted = pass + 1;
+	unsigned units = wanted <= held_back ? 0 : (wanted - held_back + CACHE_UNIT - 1) / CACHE_UNIT;
+	record->grants += units;
+	cache->withheld[class] = (uint8_t)(held_back + units * CACHE_UNIT - wanted);
+	cache->bin[class].left = (int32_t)pass;
+	cache->lavish |= pass >= CACHE_UNIT;
+	cache->patience = 0;
+	return hit;
+}
+
 static void *take_uncached(struct cache *cache, unsigned class, struct arena *arena) {
 	void *block = arena_take(arena, class);
-	if (likely(block != NULL))
+	if (likely(block != NULL)) {
 		cache_count(cache, class_info[class].bytes, 0);
+		cache->hit = cache_samples(cache, class_info[class].bytes);
+	}
 	return block;
 }
 
 static void give_uncached(struct cache *cache, unsigned class, void *block) {
 	arena_flush(class, &block, 1);
 	cache_count(cache, 0, class_info[class].bytes);
-}
-
-/* Requests up to the next visit for this reason. */
-static void grant(struct cache *cache, unsigned class) {
-	uint32_t units = load_relaxed(&pace);
-	if (unlikely(cache->depth[class].grants >= GRANTS_MOST))
-		settle(cache, class);
-	cache->depth[class].grants += units;
-	cache->bin[class].left = (int32_t)(units * CACHE_UNIT);
-	cache->lavish |= units > 1;
-	cache->patience = 0;
 }
 
 void cache_set_pace(bool often) {
@@ -352,6 +408,7 @@ void cache_keep_pace(struct cache *cache) {
 		if (left < CACHE_UNIT)
 			continue;
 		cache->bin[class].left = left - units * CACHE_UNIT;
+		cache->depth[class].due = false; /* drawn for another number */
 		cache->depth[class].grants -= (uint32_t)units;
 	}
 }
@@ -374,8 +431,9 @@ void *cache_take(struct cache *cache, unsigned class, struct arena *arena) {
 		block = take_uncached(cache, class, arena);
 	} else if (bin->head != record->top || refill(cache, class, arena)) {
 		if (bin->left <= 0) /* below: by requests the fast lane counted and did not serve */
-			grant(cache, class);
-		bin->left--;
+			cache->hit = grant(cache, class);
+		else
+			bin->left--;
 		block = *bin->head++;
 		if (unlikely(cache->front != NULL))
 			cache->front->allocated += class_info[class].bytes;

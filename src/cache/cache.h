@@ -6,6 +6,7 @@
 #define ASHLAR_CACHE_H
 
 #include "arena/arena.h"
+#include "thread/event.h"
 #include "cache/bin.h"
 
 /* Bounds of the slots of a bin, given by numbers of blocks: regions of a slab * 2^lg_slabs, at least `least`, at most
@@ -46,10 +47,22 @@ void cache_init(struct cache *cache, struct arena *arena, bool shares);
 void cache_move(struct cache *cache, struct arena *arena, bool shares);
 
 /* The full lane of malloc for a cached class: the bin is empty, spent or closed. What the cache has not got comes from
- * `arena`. A block, or NULL: no memory. */
+ * `arena`. A block, which is to be sampled if cache->hit is set now, or NULL: no memory. */
 void *cache_take(struct cache *cache, unsigned class, struct arena *arena);
 /* The full lane of free: the bin is full or closed, or the block is where the fast lane does not look. */
 void cache_give(struct cache *cache, unsigned class, void *block);
+
+/* -- sampling ------------------------------------------------------------------------------------------------------ */
+
+/* Counts `bytes` allocated past the bins. True: that allocation is to be sampled. */
+bool cache_count_down(struct cache *cache, size_t bytes);
+/* The same where there may be no sampling, or no cache. */
+static inline bool cache_samples(struct cache *cache, size_t bytes) {
+	return unlikely(load_relaxed(&event_sampling) != 0) && cache != NULL &&
+	       cache_count_down(cache, bytes);
+}
+/* After event_sampling has changed: what was drawn before counts no more. */
+void cache_follow_sampling(struct cache *cache);
 
 /* Is the block among the `most` most recently freed of its class? */
 bool cache_holds(const struct cache *cache, unsigned class, const void *block, unsigned most);

@@ -1,69 +1,186 @@
-/* names_prof.c - what stands behind the names of heap profiling, which this version does not do: they answer as they do
- * where profiling is off (opt.prof false). */
+/* names_prof.c - what stands behind the names of heap profiling.
+ *
+ * Switches can be read and written at any time. What asks for samples answers ENOENT until profiling was first switched
+ * on, by prof:true or by prof.active. */
 #include "ctl/names.h"
+#include "prof/prof.h"
 
 #include <errno.h>
+#include <string.h>
 
-/* A switch reads false; what asks for samples finds none. */
-#define OFF_READER(function, member, nothing) SIMPLE(function, member, nothing)
-#define OFF_WRITER(function) \
-	WRITER(function) { \
-		UNUSED(index); \
-		UNUSED(value); \
-		return ENOENT; \
-	}
+/* -- switches -------------------------------------------------------------------------------------------------- */
 
-OFF_READER(prof_thread_active_init, as_bool, false)
-OFF_WRITER(prof_thread_active_init)
-OFF_READER(prof_active, as_bool, false)
-OFF_READER(prof_gdump, as_bool, false)
-OFF_WRITER(prof_gdump)
-OFF_READER(prof_interval, as_uint64, 0)
-OFF_READER(prof_lg_sample, as_size, 0)
-OFF_WRITER(prof_dump)
-OFF_WRITER(prof_reset)
-OFF_WRITER(prof_log_start)
-OFF_WRITER(prof_log_stop)
+SIMPLE(prof_thread_active_init, as_bool, prof_thread_active_init())
+WRITER(prof_thread_active_init) {
+	UNUSED(index);
+	prof_set_thread_active_init(value->as_bool);
+	return 0;
+}
 
-/* Switching off what is off is fine. */
+SIMPLE(prof_active, as_bool, prof_active())
 WRITER(prof_active) {
 	UNUSED(index);
-	return value->as_bool ? ENOENT : 0;
+	return prof_set_active(value->as_bool);
+}
+
+SIMPLE(prof_gdump, as_bool, prof_gdump())
+WRITER(prof_gdump) {
+	UNUSED(index);
+	prof_set_gdump(value->as_bool);
+	return 0;
+}
+
+SIMPLE(prof_interval, as_uint64, prof_interval())
+SIMPLE(prof_lg_sample, as_size, prof_known() ? prof_lg_sample() : 0)
+
+WRITER(prof_reset) {
+	UNUSED(index);
+	prof_reset(value == NULL ? prof_lg_sample() : (unsigned)size_min(value->as_size, 63));
+	return 0;
+}
+
+/* -- dumps ----------------------------------------------------------------------------------------------------- */
+
+WRITER(prof_dump) {
+	UNUSED(index);
+	return prof_known() ? prof_dump(value == NULL ? NULL : value->as_text) : ENOENT;
+}
+
+WRITER(prof_dump_fd) {
+	UNUSED(index);
+	if (value == NULL)
+		return EINVAL;
+	return prof_known() ? prof_dump_to_file((int)value->as_unsigned) : ENOENT;
+}
+
+/* As the program's structure. */
+struct receiver {
+	prof_writer *write;
+	void *opaque;
+};
+
+CALLER(prof_dump_call) {
+	struct receiver receiver;
+	UNUSED(index);
+	if (call->old != NULL || call->old_size != NULL)
+		return EPERM;
+	if (call->new == NULL || call->new_size != sizeof receiver)
+		return EINVAL;
+	memcpy(&receiver, call->new, sizeof receiver);
+	if (receiver.write == NULL)
+		return EINVAL;
+	return prof_known() ? prof_dump_to_call(receiver.write, receiver.opaque) : ENOENT;
 }
 
 WRITER(prof_prefix) {
 	UNUSED(index);
-	return value == NULL || value->as_text == NULL ? EFAULT : ENOENT;
+	if (value == NULL || value->as_text == NULL)
+		return EFAULT;
+	prof_set_prefix(value->as_text);
+	return 0;
 }
 
-READER(prof_stats) {
+WRITER(prof_log_start) {
+	UNUSED(index);
+	return prof_known() ? prof_log_start(value == NULL ? NULL : value->as_text) : ENOENT;
+}
+
+WRITER(prof_log_stop) {
 	UNUSED(index);
 	UNUSED(value);
-	return ENOENT;
+	return prof_known() ? prof_log_stop() : ENOENT;
+}
+
+/* -- figures --------------------------------------------------------------------------------------------------- */
+
+static int give_requests(const struct ctl_call *call, struct prof_requests requests) {
+	if (call->new != NULL || call->new_size != 0)
+		return EPERM;
+	if (!prof_known() || !opt.prof_stats)
+		return ENOENT;
+	return ctl_give(call, &requests, sizeof requests);
+}
+
+CALLER(prof_bin_live) {
+	return give_requests(call, prof_requests_small((unsigned)index[0] + 1, true));
+}
+CALLER(prof_bin_accum) {
+	return give_requests(call, prof_requests_small((unsigned)index[0] + 1, false));
+}
+CALLER(prof_large_live) {
+	return give_requests(call, prof_requests_large((unsigned)index[0], true));
+}
+CALLER(prof_large_accum) {
+	return give_requests(call, prof_requests_large((unsigned)index[0], false));
 }
 
 CALLER(prof_recent_max) {
+	ssize_t old = prof_recent_max(), wanted;
 	UNUSED(index);
-	UNUSED(call);
-	return ENOENT;
-}
-CALLER(prof_recent_dump) {
-	UNUSED(index);
-	return call->old != NULL || call->old_size != NULL ? EPERM : ENOENT;
+	if (!prof_known())
+		return ENOENT;
+	if (call->new != NULL || call->new_size != 0) {
+		if (call->new == NULL || call->new_size != sizeof wanted)
+			return EINVAL;
+		memcpy(&wanted, call->new, sizeof wanted);
+		if (wanted < -1)
+			return EINVAL;
+		prof_set_recent_max(wanted);
+	}
+	return ctl_give(call, &old, sizeof old);
 }
 
-/* No function is set, and none can be. */
-READER(prof_hook) {
+struct text_receiver {
+	prof_text_writer *write;
+	void *opaque;
+};
+
+CALLER(prof_recent_dump) {
+	struct text_receiver receiver;
 	UNUSED(index);
-	value->as_pointer = NULL;
-	return 0;
+	if (call->old != NULL || call->old_size != NULL)
+		return EPERM;
+	if (!prof_known())
+		return ENOENT;
+	if (call->new == NULL || call->new_size != sizeof receiver)
+		return EINVAL;
+	memcpy(&receiver, call->new, sizeof receiver);
+	return receiver.write == NULL ? EINVAL : prof_dump_recent(receiver.write, receiver.opaque);
 }
-OFF_WRITER(prof_hook)
+
+/* -- functions of the program's -------------------------------------------------------------------------------- */
+
+#define HOOK(name, type, get, set) \
+	READER(name) { \
+		type *function = get(); \
+		UNUSED(index); \
+		memcpy(&value->as_pointer, &function, sizeof function); \
+		return 0; \
+	} \
+	WRITER(name) { \
+		type *function; \
+		UNUSED(index); \
+		memcpy(&function, &value->as_pointer, sizeof function); \
+		set(function); \
+		return 0; \
+	}
+
+HOOK(prof_dump_hook, prof_dumped, prof_dump_hook, prof_set_dump_hook)
+HOOK(prof_sample_hook, prof_sampled, prof_sample_hook, prof_set_sample_hook)
+HOOK(prof_free_hook, prof_sample_freed, prof_free_hook, prof_set_free_hook)
 
 READER(prof_backtrace) {
-	return ctl_read_prof_hook(index, value);
+	prof_backtrace *function = prof_reader();
+	UNUSED(index);
+	memcpy(&value->as_pointer, &function, sizeof function);
+	return 0;
 }
 WRITER(prof_backtrace) {
+	prof_backtrace *function;
 	UNUSED(index);
-	return value->as_pointer == NULL ? EINVAL : ENOENT;
+	if (value->as_pointer == NULL)
+		return EINVAL;
+	memcpy(&function, &value->as_pointer, sizeof function);
+	prof_set_reader(function);
+	return 0;
 }

@@ -2,6 +2,7 @@
 #include "ctl/names.h"
 #include "cache/cache.h"
 #include "os/os.h"
+#include "prof/prof.h"
 #include "thread/thread.h"
 
 #include <errno.h>
@@ -180,22 +181,33 @@ WRITER(thread_idle) {
 	return 0;
 }
 
-/* -- profiling, which is off ----------------------------------------------------------------------------------- */
+/* -- profiling ------------------------------------------------------------------------------------------------- */
 
 CALLER(thread_prof_name) {
-	static const char *const none = "";
+	struct cache *cache = thread_enter();
+	const char *name;
 	UNUSED(index);
-	bool writes = call->new != NULL || call->new_size != 0;
-	if (writes)
-		return call->old != NULL || call->old_size != NULL ? EPERM : ENOENT;
-	return ctl_give(call, &none, sizeof none);
+	if (cache == NULL)
+		return EAGAIN;
+	if (call->new == NULL && call->new_size == 0) {
+		name = prof_thread_name(cache);
+		return ctl_give(call, &name, sizeof name);
+	}
+	if (call->old != NULL || call->old_size != NULL)
+		return EPERM;
+	if (call->new == NULL || call->new_size != sizeof name)
+		return EINVAL;
+	memcpy(&name, call->new, sizeof name);
+	if (opt.prof_sys_thread_name)
+		return ENOENT;
+	return name == NULL ? EINVAL : prof_set_thread_name(cache, name);
 }
 
-SIMPLE(thread_prof_active, as_bool, false)
+OF_CACHE(thread_prof_active, as_bool, prof_thread_is_active(cache))
 WRITER(thread_prof_active) {
+	struct cache *cache = thread_enter();
 	UNUSED(index);
-	UNUSED(value);
-	return ENOENT;
+	return cache == NULL ? EAGAIN : prof_set_thread_active(cache, value->as_bool);
 }
 
 /* -- explicit caches ------------------------------------------------------------------------------------------- */

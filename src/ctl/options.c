@@ -23,6 +23,8 @@ static const char *const metadata_thp_words[] = {"disabled", "auto", "always", N
 static const char *const zero_realloc_words[] = {"alloc", "free", "abort", NULL};
 static const char *const junk_words[] = {"false", "true", "alloc", "free", NULL};
 static const char *const hpa_hugify_style_words[] = {"auto", "none", "eager", "lazy", NULL};
+static const char *const prof_unwinder_words[] = {"dwarf", "frame", NULL};
+static const char *const prof_format_words[] = {"text", "gperftools", "proto", NULL};
 static const char *const prof_time_resolution_words[] = {"default", "high", NULL};
 
 #define WORDS_BOOL(name)     NULL
@@ -304,10 +306,12 @@ static void settle_profiling(void) {
 		if (opt.abort_conf)
 			os_abort();
 	}
-	if (opt.prof || opt.prof_leak || opt.prof_leak_error)
-		guard_message("<ashlar>: this version does not profile: opt.prof is false\n");
 	opt.prof_leak |= opt.prof_leak_error;
-	opt.prof = false;
+	if (opt.prof_leak && !opt.prof) {
+		opt.prof = true;
+		opt.prof_gdump = false;
+		opt.lg_prof_interval = -1;
+	}
 }
 
 static void settle_huge_pages(void) {

@@ -32,6 +32,8 @@ enum opt_hpa_hugify_style {
 	HPA_HUGIFY_STYLE_EAGER,
 	HPA_HUGIFY_STYLE_LAZY
 };
+enum opt_prof_unwinder { PROF_UNWINDER_DWARF, PROF_UNWINDER_FRAME };
+enum opt_prof_format { PROF_FORMAT_TEXT, PROF_FORMAT_GPERFTOOLS, PROF_FORMAT_PROTO };
 enum opt_prof_time_resolution { PROF_TIME_RESOLUTION_DEFAULT, PROF_TIME_RESOLUTION_HIGH };
 
 /* Most helper threads that can be asked for, as in jemalloc. */

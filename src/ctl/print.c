@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "guard/guard.h"
 #include "os/os.h"
+#include "prof/prof.h"
 #include "thread/thread.h"
 
 #include <errno.h>
@@ -279,6 +280,19 @@ void ctl_print_summary(void (*write)(void *, const char *), void *opaque) {
 	};
 	print_summary(&print);
 	flush(&print);
+}
+
+bool print_has_requests(size_t arena) {
+	return ctl_all_arenas(arena) && opt.prof_stats && prof_known();
+}
+
+void print_read_requests(bool small, size_t row, uint64_t figures[REQUEST_FIGURES]) {
+	for (unsigned i = 0; i < REQUEST_FIGURES; i += 2) {
+		struct prof_requests requests = small ? prof_requests_small((unsigned)row + 1, i == 0)
+		                                      : prof_requests_large((unsigned)row, i == 0);
+		figures[i] = requests.bytes;
+		figures[i + 1] = requests.count;
+	}
 }
 
 void ctl_print_at_exit(void) {

@@ -62,6 +62,12 @@ bool next_word(const char **list, struct word *word);
 void print_ratio(uint32_t value, char text[24]);
 const char *print_thp_mode(void);
 
+/* Sampled requests by size class are told of all arenas together, where the option prof_stats has them counted. */
+bool print_has_requests(size_t arena);
+#define REQUEST_FIGURES 4
+/* Live bytes, live count, and the two of all so far; `row` counts small or large classes from 0. */
+void print_read_requests(bool small, size_t row, uint64_t figures[REQUEST_FIGURES]);
+
 /* -- what is printed ------------------------------------------------------------------------------------------- */
 
 /* The seven figures of a lock, in order. */

@@ -93,7 +93,21 @@ static void row(struct print *print, const struct columns *columns, const size_t
 struct array {
 	const char *key, *prefix, *list;
 	size_t count;
+	bool requests; /* of large classes, first */
 };
+
+static void requests(struct print *print, bool small, size_t i, size_t arena) {
+	static const char *const keys[REQUEST_FIGURES] = {"prof_live_requested", "prof_live_count",
+	                                                  "prof_accum_requested", "prof_accum_count"};
+	uint64_t figures[REQUEST_FIGURES];
+	if (!print_has_requests(arena))
+		return;
+	print_read_requests(small, i, figures);
+	for (unsigned f = 0; f < REQUEST_FIGURES; f++) {
+		key(print, keys[f]);
+		print_add(print, "%lu", (unsigned long)figures[f]);
+	}
+}
 
 static void array(struct print *print, const struct array *array, size_t arena) {
 	struct columns columns;
@@ -101,6 +115,8 @@ static void array(struct print *print, const struct array *array, size_t arena) 
 	begin(print, array->key, '[');
 	for (size_t i = 0; i < array->count; i++) {
 		begin(print, NULL, '{');
+		if (array->requests)
+			requests(print, false, i, arena);
 		row(print, &columns, (const size_t[2]){arena, i});
 		finish(print, '}');
 	}
@@ -108,15 +124,17 @@ static void array(struct print *print, const struct array *array, size_t arena) 
 }
 
 static void bins(struct print *print, size_t arena) {
-	struct columns figures, mutex;
-	open_columns(&figures, "stats.arenas.0.bins.0.",
-	             "nmalloc ndalloc curregs nrequests nfills nflushes nreslabs curslabs nonfull_slabs");
+	struct columns blocks, slabs, mutex;
+	open_columns(&blocks, "stats.arenas.0.bins.0.", "nmalloc ndalloc curregs nrequests");
+	open_columns(&slabs, "stats.arenas.0.bins.0.", "nfills nflushes nreslabs curslabs nonfull_slabs");
 	open_columns(&mutex, "stats.arenas.0.bins.0.mutex.", LOCK_FIGURES);
 	begin(print, "bins", '[');
 	for (size_t i = 0; i < CLASS_SMALL_LAST; i++) {
 		const size_t at[2] = {arena, i};
 		begin(print, NULL, '{');
-		row(print, &figures, at);
+		row(print, &blocks, at);
+		requests(print, true, i, arena);
+		row(print, &slabs, at);
 		if (print->parts.mutexes) {
 			begin(print, "mutex", '{');
 			row(print, &mutex, at);
@@ -182,7 +200,7 @@ static void hpa(struct print *print, size_t arena) {
 	      &(struct array){"extent_allocation_distribution", "stats.arenas.0.hpa_shard.alloc.0.",
 	                      "min_extents max_extents extents ps pages_per_ps extents_per_ps "
 	                      "total_elapsed_ns_per_ps",
-	                      CTL_HPA_POWERS},
+	                      CTL_HPA_POWERS, false},
 	      arena);
 	slabs(print, "full_slabs", "stats.arenas.0.hpa_shard.full_slabs.", at);
 	slabs(print, "empty_slabs", "stats.arenas.0.hpa_shard.empty_slabs.", at);
@@ -229,9 +247,11 @@ static void general(struct print *print) {
 	        "narenas dirty_decay_ms muzzy_decay_ms quantum page hugepage tcache_max nbins nhbins",
 	        nowhere);
 	array(print,
-	      &(struct array){"bin", "arenas.bin.0.", "size nregs slab_size nshards", CLASS_SMALL_LAST}, 0);
+	      &(struct array){"bin", "arenas.bin.0.", "size nregs slab_size nshards", CLASS_SMALL_LAST,
+	                      false},
+	      0);
 	members(print, "arenas.", "nlextents", nowhere);
-	array(print, &(struct array){"lextent", "arenas.lextent.0.", "size", LARGE_CLASSES}, 0);
+	array(print, &(struct array){"lextent", "arenas.lextent.0.", "size", LARGE_CLASSES, false}, 0);
 	finish(print, '}');
 }
 
@@ -289,7 +309,8 @@ static void one_arena(struct print *print, size_t arena) {
 		bins(print, arena);
 	if (print->parts.large)
 		array(print,
-		      &(struct array){"lextents", "stats.arenas.0.lextents.0.", "curlextents", LARGE_CLASSES},
+		      &(struct array){"lextents", "stats.arenas.0.lextents.0.", "curlextents", LARGE_CLASSES,
+		                      true},
 		      arena);
 	if (print->parts.extents)
 		array(print,
@@ -297,7 +318,7 @@ static void one_arena(struct print *print, size_t arena) {
 			      "extents", "stats.arenas.0.extents.0.",
 			      "ndirty nmuzzy nretained npinned dirty_bytes muzzy_bytes retained_bytes "
 			      "pinned_bytes",
-			      EXTENT_CLASSES},
+			      EXTENT_CLASSES, false},
 		      arena);
 	if (print->parts.hpa)
 		hpa(print, arena);

@@ -21,6 +21,7 @@ enum cell_kind {
 	CELL_UTILIZED,
 	CELL_ALL_COUNTS, /* sum of every other figure from the third cell on... */
 	CELL_ALL_BYTES,  /* ...and from the fourth */
+	CELL_REQUESTS,   /* of profiling, where there are such */
 	CELL_BLANK
 };
 
@@ -76,6 +77,10 @@ static const struct cell bin_cells[] = {
 	{"(#/sec)", 8, CELL_RATE, NULL},
 	{"nrequests", 15, CELL_FIGURE, "nrequests"},
 	{"(#/sec)", 10, CELL_RATE, NULL},
+	{"prof_live_requested", 21, CELL_REQUESTS, NULL},
+	{"prof_live_count", 17, CELL_REQUESTS, NULL},
+	{"prof_accum_requested", 21, CELL_REQUESTS, NULL},
+	{"prof_accum_count", 17, CELL_REQUESTS, NULL},
 	{"nshards", 9, CELL_FIXED, "nshards"},
 	{"curregs", 13, CELL_FIGURE, "curregs"},
 	{"curslabs", 13, CELL_FIGURE, "curslabs"},
@@ -103,6 +108,10 @@ static const struct cell large_cells[] = {
 	{"(#/sec)", 8, CELL_RATE, NULL},
 	{"nrequests", 15, CELL_FIGURE, "nrequests"},
 	{"(#/sec)", 8, CELL_RATE, NULL},
+	{"prof_live_requested", 21, CELL_REQUESTS, NULL},
+	{"prof_live_count", 17, CELL_REQUESTS, NULL},
+	{"prof_accum_requested", 21, CELL_REQUESTS, NULL},
+	{"prof_accum_count", 17, CELL_REQUESTS, NULL},
 	{"curlextents", 13, CELL_FIGURE, "curlextents"},
 };
 static const struct cell extent_cells[] = {
@@ -129,9 +138,10 @@ static void put_number(struct print *print, unsigned width, uint64_t number) {
 	put_right(print, width, digits);
 }
 
-static void put_header(struct print *print, const struct cell *cells, unsigned count) {
+static void put_header(struct print *print, const struct cell *cells, unsigned count, bool requests) {
 	for (unsigned i = 0; i < count; i++)
-		put_right(print, cells[i].width, cells[i].title);
+		if (requests || cells[i].kind != CELL_REQUESTS)
+			put_right(print, cells[i].width, cells[i].title);
 	print_add(print, "\n");
 }
 
@@ -200,11 +210,23 @@ static uint64_t value_of(struct open_table *open, unsigned i, const size_t at[2]
 	}
 }
 
+/* Its four cells stand together. */
+static void put_requests(struct print *print, struct open_table *open, unsigned first, const size_t at[2]) {
+	uint64_t figures[REQUEST_FIGURES];
+	print_read_requests(open->table->cells == bin_cells, at[1], figures);
+	for (unsigned i = 0; i < REQUEST_FIGURES; i++)
+		put_number(print, open->table->cells[first + i].width, figures[i]);
+}
+
 static void put_row(struct print *print, struct open_table *open, const size_t at[2]) {
 	for (unsigned i = 0; i < open->table->count; i++) {
 		const struct cell *cell = &open->table->cells[i];
 		if (cell->kind == CELL_UTILIZED) {
 			put_utilized(print, cell->width, at);
+		} else if (cell->kind == CELL_REQUESTS) {
+			if (print_has_requests(at[0]))
+				put_requests(print, open, i, at);
+			i += REQUEST_FIGURES - 1;
 		} else if (cell->kind == CELL_BLANK) {
 			put_right(print, cell->width, "");
 		} else {
@@ -231,7 +253,7 @@ static void put_table(struct print *print, const struct table *table, size_t are
 	open_table(&open, table, uptime);
 	if (table->present != NULL)
 		present = column_open(table->prefix, table->present);
-	put_header(print, table->cells, table->count);
+	put_header(print, table->cells, table->count, print_has_requests(arena));
 	for (size_t i = 0; i < table->rows; i++) {
 		const size_t at[2] = {arena, i};
 		bool shown = is_present(&open, &present, at);
@@ -256,7 +278,7 @@ static void put_locks(struct print *print, const char *base, const char *names, 
 	struct column uptime = column_open("stats.arenas.0.", "uptime");
 	uint64_t since = column_number(&uptime, (const size_t[2]){at[0], 0});
 	print_add(print, "%-21s", "");
-	put_header(print, lock_cells, LOCK_CELL_COUNT);
+	put_header(print, lock_cells, LOCK_CELL_COUNT, false);
 	while (next_word(&names, &word)) {
 		char prefix[PRINT_NAME];
 		struct text text = text_over(prefix, sizeof prefix);

@@ -2,6 +2,7 @@
 #include "ctl/snapshot.h"
 #include "ctl/names.h"
 #include "cache/cache.h"
+#include "prof/prof.h"
 #include "thread/thread.h"
 
 #include <errno.h>
@@ -114,6 +115,8 @@ static void collect_totals(void) REQUIRES(snapshot_lock) {
 	totals.mutexes[TOTAL_BACKGROUND_THREAD] = lock_read_rank(RANK_PURGE);
 	totals.mutexes[TOTAL_MAX_PER_BG_THD] = totals.mutexes[TOTAL_BACKGROUND_THREAD];
 	totals.mutexes[TOTAL_CTL] = lock_read_counts(&snapshot_lock);
+	totals.mutexes[TOTAL_PROF] = lock_read_rank(RANK_STACKS);
+	totals.mutexes[TOTAL_PROF_SAMPLES] = prof_read_locks();
 }
 
 static int refresh(uint64_t next) REQUIRES(snapshot_lock) {

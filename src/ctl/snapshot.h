@@ -16,7 +16,8 @@ enum total_mutex {
 	TOTAL_BACKGROUND_THREAD,
 	TOTAL_MAX_PER_BG_THD,
 	TOTAL_CTL,
-	TOTAL_PROF, /* and five more of profiling */
+	TOTAL_PROF,
+	TOTAL_PROF_SAMPLES, /* and four more of profiling, whose work is done under the first */
 	TOTAL_MUTEXES = TOTAL_PROF + 6
 };
 

@@ -13,8 +13,8 @@ struct leaf {
 	struct span
 		*span[LEAF_PAGES]; /* first, so that the entries of a chunk are a page: map_forget_spans */
 	_Atomic(struct chunk *) chunk[LEAF_CHUNKS]; /* [acquire/release] */
-	uint8_t own_classes[LEAF_PAGES];
-	uint8_t *classes; /* own_classes, or a slice of the home table  [const after publishing] */
+	_Atomic(uint8_t) own_classes[LEAF_PAGES];
+	_Atomic(uint8_t) *classes; /* own_classes, or a slice of the home table  [const after publishing] */
 };
 
 struct map_home map_home = MAP_HOME_NONE;
@@ -76,7 +76,24 @@ bool map_cover(uintptr_t addr, size_t size) {
 
 unsigned map_class(const void *ptr) {
 	const struct leaf *leaf = leaf_of((uintptr_t)ptr);
-	return leaf == NULL ? CLASS_NONE : leaf->classes[page_in_leaf((uintptr_t)ptr)];
+	if (leaf == NULL)
+		return CLASS_NONE;
+	size_t page = page_in_leaf((uintptr_t)ptr);
+	unsigned class = load_relaxed(&leaf->classes[page]);
+	const struct span *span = class == CLASS_NONE ? leaf->span[page] : NULL;
+	return span == NULL ? class : span->class;
+}
+
+bool map_is_marked(const void *ptr) {
+	const struct leaf *leaf = leaf_of((uintptr_t)ptr);
+	return leaf == NULL || load_acquire(&leaf->classes[page_in_leaf((uintptr_t)ptr)]) == CLASS_NONE;
+}
+
+void map_mark(const void *block, bool marked) {
+	struct leaf *leaf = leaf_of((uintptr_t)block);
+	size_t page = page_in_leaf((uintptr_t)block);
+	uint8_t class = marked ? CLASS_NONE : (uint8_t)leaf->span[page]->class;
+	store_release(&leaf->classes[page], class);
 }
 
 struct span *map_span(const void *ptr) {

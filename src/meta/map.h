@@ -1,7 +1,8 @@
 /* map.h - the page map: what is at this address?
  *
- *   class  uint8_t per page: the size class of a block that starts in this page and that a thread cache may
- *          take, else 0 ("ask the span"). Slabs fill in all their pages, large blocks only their first.
+ *   class  uint8_t per page: the size class of a block that starts in this page and that the fast lane may
+ *          take, else 0 ("ask the span"). Slabs fill in all their pages, large blocks only their first. A page that
+ *          is marked has 0, so that whatever is freed there comes by the full lane.
  *   span   struct span * per page: all pages of a slab, the first page of a large block, else NULL
  *   chunk  struct chunk * per 2 MiB
  *
@@ -15,7 +16,7 @@
  *   needed and untouched (not resident) where nothing lives. Spans and chunks of the home window are in leaves too.
  *
  * Synchronisation: an entry is written by the owner of the pages before a block is handed out and after all
- * blocks came back, so readers that hold a live block need no lock. Leaves are published with a release store
+ * blocks came back, so readers that hold a live block need no lock; marks come and go while some block of the page lives. Leaves are published with a release store
  * and never go away. Chunk entries are atomic: a pool looks at those beside its own, which another may change. Lock: RANK_MAP, for making leaves. */
 #ifndef ASHLAR_META_MAP_H
 #define ASHLAR_META_MAP_H
@@ -32,7 +33,7 @@
 
 struct map_home {
 	uintptr_t first_page; /* far outside every address until map_open_home      [const after start] */
-	uint8_t *classes;     /*                                                    [const after start] */
+	_Atomic(uint8_t) *classes; /* [const after start]; the bytes: [atomic] for marks */
 };
 #define MAP_HOME_NONE \
 	{ .first_page = (uintptr_t)1 << 60 }
@@ -46,7 +47,8 @@ uintptr_t map_open_home(void);
 /* Makes sure that [addr, addr + size) can be entered. False: no memory. */
 bool map_cover(uintptr_t addr, size_t size);
 
-/* Class / span / chunk at any address whatever; CLASS_NONE / NULL where nothing is known. */
+/* Class / span / chunk at any address whatever; CLASS_NONE / NULL where nothing is known. The class is that of the blocks
+ * that start there, marked or not. */
 unsigned map_class(const void *ptr);
 struct span *map_span(const void *ptr);
 struct chunk *map_chunk(uintptr_t addr);
@@ -55,6 +57,12 @@ struct chunk *map_chunk(uintptr_t addr);
 void map_enter(struct span *span);
 void map_remove(const struct span *span);
 void map_set_chunk(uintptr_t addr, struct chunk *chunk);
+
+/* Marks the page of a live block, or takes the mark off. The caller knows of all marks in the page, and keeps others from
+ * it meanwhile. */
+void map_mark(const void *block, bool marked);
+/* Can the fast lane not free what starts there? So it is on marked pages, and with blocks no thread cache takes. */
+bool map_is_marked(const void *ptr);
 
 /* Gives back the memory of the span entries of free chunks [base, base + count * CHUNK): one page each, all NULL. */
 void map_forget_spans(uintptr_t base, size_t count);

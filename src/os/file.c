@@ -11,10 +11,10 @@
 #include "os/file.h"
 
 /* open, read, write and close of libc are cancellation points; the bare system calls are not. */
-static int file_open(const char *path) {
+static int file_open(const char *path, int flags) {
 	long fd;
 	do
-		fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+		fd = syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0644);
 	while (fd < 0 && errno == EINTR);
 	return (int)fd;
 }
@@ -34,7 +34,7 @@ static size_t read_all(int fd, char *buffer, size_t size) {
 bool file_read(const char *path, char *buffer, size_t size) {
 	int saved = errno;
 	size_t used = 0;
-	int fd = file_open(path);
+	int fd = file_open(path, O_RDONLY);
 	if (fd >= 0) {
 		used = read_all(fd, buffer, size - 1);
 		(void)syscall(SYS_close, fd);
@@ -60,18 +60,59 @@ bool file_take_number(const char **at, uint64_t *out) {
 	return true;
 }
 
-void os_write(int fd, const char *data, size_t size) {
+int os_create(const char *path) {
+	int saved = errno, fd = file_open(path, O_WRONLY | O_CREAT | O_TRUNC), error = errno;
+	errno = saved;
+	return fd < 0 ? -error : fd;
+}
+
+int os_open(const char *path) {
+	int saved = errno, fd = file_open(path, O_RDONLY), error = errno;
+	errno = saved;
+	return fd < 0 ? -error : fd;
+}
+
+void os_close(int file) {
 	int saved = errno;
-	while (size > 0) {
-		long done = syscall(SYS_write, fd, data, size);
+	(void)syscall(SYS_close, file);
+	errno = saved;
+}
+
+size_t os_read(int file, void *buffer, size_t size) {
+	int saved = errno;
+	long got;
+	do
+		got = syscall(SYS_read, file, buffer, size);
+	while (got < 0 && errno == EINTR);
+	errno = saved;
+	return got < 0 ? 0 : (size_t)got;
+}
+
+size_t os_read_at(int file, void *buffer, size_t size, uint64_t offset) {
+	int saved = errno;
+	long got = syscall(SYS_pread64, file, buffer, size, offset);
+	errno = saved;
+	return got < 0 ? 0 : (size_t)got;
+}
+
+int os_write_all(int file, const void *data, size_t size) {
+	int saved = errno, error = 0;
+	const char *at = data;
+	while (size > 0 && error == 0) {
+		long done = syscall(SYS_write, file, at, size);
 		if (done > 0) {
-			data += done;
+			at += done;
 			size -= (size_t)done;
 		} else if (done == 0 || errno != EINTR) {
-			break;
+			error = done == 0 ? EIO : errno;
 		}
 	}
 	errno = saved;
+	return error;
+}
+
+void os_write(int fd, const char *data, size_t size) {
+	(void)os_write_all(fd, data, size);
 }
 
 const char *os_env(const char *name) {

@@ -97,6 +97,8 @@ size_t os_count_resident(const void *addr, size_t size);
 /* Nanoseconds of a monotonic clock; the coarse one is cheaper and lags by some milliseconds. */
 uint64_t os_now(void);
 uint64_t os_now_coarse(void);
+/* Nanoseconds since 1970. */
+uint64_t os_wall_time(void);
 
 /* Resident set of this process in bytes; 0 when unknown. */
 size_t os_resident(void);
@@ -110,6 +112,18 @@ void os_yield(void);
 
 /* Writes all of `data`, ignoring errors; async-signal-safe. */
 void os_write(int fd, const char *data, size_t size);
+
+/* Files, by descriptor: for writing, made or cut to nothing (mode 0644) / for reading. Below 0: an errno, negated. */
+int os_create(const char *path);
+int os_open(const char *path);
+void os_close(int file);
+/* Bytes read, at most `size`; 0: the end, or an error. / 0, or an errno. */
+size_t os_read(int file, void *buffer, size_t size);
+size_t os_read_at(int file, void *buffer, size_t size, uint64_t offset);
+int os_write_all(int file, const void *data, size_t size);
+
+/* Can the word be read? Any address may be asked for. */
+bool os_readable(const void *word);
 
 /* Value of an environment variable, NULL when unset or when the process is set-id. */
 const char *os_env(const char *name);
@@ -127,6 +141,8 @@ bool os_several_threads(void);
 /* Identifies the calling thread; never 0. */
 uint32_t os_thread_id(void);
 uint32_t os_process_id(void);
+/* The calling thread's name by the system, terminated, which may be empty. */
+void os_thread_name(char name[16]);
 /* The CPU the calling thread runs on at this moment. / The memory node of that CPU; 0 when unknown. */
 unsigned os_cpu(void);
 unsigned os_node(void);

@@ -43,6 +43,10 @@ uint64_t os_now_coarse(void) {
 	return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
+uint64_t os_wall_time(void) {
+	return read_clock(CLOCK_REALTIME);
+}
+
 void os_wait(_Atomic(uint32_t) *word, uint32_t value, uint64_t timeout_ns) {
 	int saved = errno;
 	struct timespec limit = {(time_t)(timeout_ns / SECOND), (long)(timeout_ns % SECOND)};
@@ -68,6 +72,21 @@ uint32_t os_thread_id(void) {
 
 uint32_t os_process_id(void) {
 	return (uint32_t)getpid();
+}
+
+void os_thread_name(char name[16]) {
+	memset(name, 0, 16);
+	(void)prctl(PR_GET_NAME, name, 0, 0, 0);
+	name[15] = 0;
+}
+
+/* The kernel looks at the set before it looks at what to do with it, which is nothing it knows. */
+bool os_readable(const void *word) {
+	int saved = errno;
+	long result = syscall(SYS_rt_sigprocmask, ~0, word, NULL, sizeof(uint64_t));
+	bool readable = result != 0 && errno != EFAULT;
+	errno = saved;
+	return readable;
 }
 
 unsigned os_cpu(void) {

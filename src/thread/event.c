@@ -2,6 +2,7 @@
 #include "thread/event.h"
 
 struct event_hooks event_hooks;
+_Atomic(uint32_t) event_sampling;
 
 void *event_suspend(void) {
 	return event_hooks.suspend == NULL ? NULL : event_hooks.suspend();

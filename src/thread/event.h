@@ -30,8 +30,16 @@ struct event_hooks {
 	void (*grown)(struct pages *pages, size_t more);
 	/* The process has allocated another stats_interval bytes. Called with no lock held, the thread suspended. */
 	void (*interval)(void);
+	/* While there is sampling: how many bytes are allocated before the next one that is sampled. `random` is the
+	 * caller's state of chance. */
+	uint64_t (*distance)(uint64_t *random);
+	/* All blocks of an arena are about to be freed without anybody naming them. Only PURGE is held. */
+	void (*reset)(const void *arena);
 };
 extern struct event_hooks event_hooks; /* [const after start] */
+
+/* 0: allocations are not sampled; else a number that changes with the rate and whenever sampling begins. [atomic] */
+extern _Atomic(uint32_t) event_sampling;
 
 void *event_suspend(void);
 void event_resume(void *was);

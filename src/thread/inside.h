@@ -26,8 +26,6 @@ void thread_bury_others(void);
 /* The calling thread's cache, in front of which there may be a front; NULL: none now. */
 struct cache *word_cache(void);
 
-/* Asks all threads to attend when they next come to the full lane. Takes THREADS. */
-void thread_call_all(void);
 /* Asks the threads to return their caches' blocks when they next come to the full lane; not the one with `own`, which may
  * be NULL. Takes THREADS. / In a thread that attends: does so if it was asked since the last time. */
 void thread_ask_to_flush(struct cache *own);

@@ -11,7 +11,7 @@
  * Ranks: a thread takes locks only in rising rank order (checked in debug builds); two of one rank never together,
  * except by fork, which takes all of them in registry order.
  *
- *   START -> PURGE -> CTL -> THREADS -> ARENAS -> TRANSFER -> BIN -> PAGES -> POOL -> MAP -> BASE
+ *   START -> PURGE -> CTL -> THREADS -> ARENAS -> TRANSFER -> BIN -> PAGES -> POOL -> MAP -> SAMPLES -> STACKS -> BASE
  *
  * A static lock enters the registry when it is first taken, a dynamic one in lock_init: a lock that was never
  * taken needs no care at fork. While fork holds all locks, nobody enters the registry, so that none is held by others
@@ -44,6 +44,8 @@ enum lock_rank {
 	RANK_PAGES,    /* page/pages.c: chunks of one arena */
 	RANK_POOL,     /* page/pool.c: whole free chunks of the process, or of one arena */
 	RANK_MAP,      /* meta/map.c: making leaves */
+	RANK_SAMPLES,  /* prof/record.c: sampled blocks of some pages */
+	RANK_STACKS,   /* prof/count.c: what was sampled where, and by which thread */
 	RANK_BASE,     /* meta/base.c */
 	RANK_COUNT
 };

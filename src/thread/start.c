@@ -5,6 +5,7 @@
 #include "os/os.h"
 #include "ctl/ctl.h"
 #include "guard/guard.h"
+#include "prof/prof.h"
 #include "thread/event.h"
 #include "thread/inside.h"
 
@@ -153,6 +154,7 @@ static void prepare(bool fast) {
 	prepare_pages();
 	prepare_arenas(fast);
 	start_caches();
+	prof_start();
 	watch_start();
 	limit_start();
 	tick_start();
@@ -195,6 +197,7 @@ bool thread_start(void) {
 /* What may allocate, and so cannot be done in the first call. */
 __attribute__((constructor)) static void at_load(void) {
 	(void)thread_start();
-	fork_start(); /* also after a failure: a later call may start it */
+	fork_start();   /* also after a failure: a later call may start it */
+	prof_at_load(); /* what it does at exit comes after the report below */
 	(void)atexit(ctl_print_at_exit);
 }

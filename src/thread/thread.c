@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <string.h>
 #include "os/os.h"
+#include "prof/prof.h"
 #include "thread/inside.h"
 
 struct cache thread_unborn, thread_none, thread_suspended;
@@ -113,6 +114,7 @@ struct cache *thread_enter(void) {
 /* Returns a cache to where it came from. */
 static void bury(struct cache *cache) {
 	cache_flush(cache, true);
+	prof_end_thread(cache);
 	if (cache->front != NULL)
 		watch_end(cache->front);
 	base_give(BASE_CACHE, cache);

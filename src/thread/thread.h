@@ -56,6 +56,9 @@ struct cache *thread_watch(struct cache *cache);
 int thread_peak_read(struct cache *cache, uint64_t *peak);
 int thread_peak_reset(struct cache *cache);
 
+/* Asks all threads to attend when they next come to the full lane. Takes THREADS. */
+void thread_call_all(void);
+
 /* Calls `call` in every thread about every `interval` bytes it allocates and, unless `allocations_only`, frees, with what it
  * allocated and freed so far. The same `call` again changes its interval. EINVAL: no place is left, or nothing given. */
 typedef void thread_event(bool is_alloc, uint64_t allocated, uint64_t freed);

@@ -178,6 +178,7 @@ NOINLINE void watch_attend(struct cache *cache) {
 	/* Taken down first: what is asked from here on raises it again. Swaps, so that none of those who ask is missed. */
 	(void)swap_acq_rel(&cache->attend, false);
 	thread_flush_if_asked(cache);
+	cache_follow_sampling(cache);
 	follow_cpu(cache);
 	bool all = watch_all();
 	struct cache *front = all ? thread_watch(cache) : cache->front;

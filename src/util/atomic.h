@@ -14,6 +14,7 @@
 #define store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #define add_relaxed(p, v)   atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
 #define sub_relaxed(p, v)   atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
+#define sub_release(p, v)   atomic_fetch_sub_explicit((p), (v), memory_order_release)
 #define swap_acq_rel(p, v)  atomic_exchange_explicit((p), (v), memory_order_acq_rel)
 #define cas_acq_rel(p, want, v) \
 	atomic_compare_exchange_strong_explicit((p), (want), (v), memory_order_acq_rel, memory_order_acquire)

@@ -10,5 +10,6 @@
 #include "util/random.h"
 #include "util/format.h"
 #include "util/tls.h"
+#include "util/probe.h"
 
 #endif

@@ -256,17 +256,23 @@ THREAD_TEST(flush_returns_all) {
 	return NULL;
 }
 
-/* -- profiling is off ------------------------------------------------------------------------------------- */
+/* -- profiling: api/prof looks further -------------------------------------------------------------------- */
 
 THREAD_TEST(profiling_names) {
 	const char *name = CTL_GET(const char *, "thread.prof.name");
 	CHECK(name != NULL && *name == 0);
-	CHECK(CTL_SET(const char *, "thread.prof.name", "worker") == ENOENT);
+	CHECK(CTL_SET(const char *, "thread.prof.name", "worker 0123456789abcdef") == 0);
+	CHECK(strcmp(CTL_GET(const char *, "thread.prof.name"), "worker 01234567") == 0);
+	CHECK(CTL_SET(const char *, "thread.prof.name", "new\nline") == EINVAL);
+	CHECK(CTL_SET(const char *, "thread.prof.name", NULL) == EINVAL);
 	size_t size = sizeof name;
-	const char *new = "worker";
+	const char *new = "";
 	CHECK(ctl("thread.prof.name", &name, &size, &new, sizeof new) == EPERM);
+	CHECK(CTL_SET(const char *, "thread.prof.name", new) == 0);
+	CHECK(*CTL_GET(const char *, "thread.prof.name") == 0);
+	CHECK(CTL_GET(bool, "thread.prof.active"));
+	CHECK(CTL_SET(bool, "thread.prof.active", false) == 0);
 	CHECK(!CTL_GET(bool, "thread.prof.active"));
-	CHECK(CTL_SET(bool, "thread.prof.active", true) == ENOENT);
 	return NULL;
 }
 

@@ -363,9 +363,9 @@ def check_dependencies():
     for conf, fatal in [("prof_leak_error:true", 0), ("prof_leak_error:true,abort_conf:true", -signal.SIGABRT)]:
         status, _, err = run(conf)
         expect(status == fatal and line in err.splitlines(), conf, "expected the dependency to be named", (status, err))
-    status, _, err = run("prof:true")
-    expect(status == 0 and err == "<ashlar>: this version does not profile: opt.prof is false\n", "prof:true",
-           "expected one line", (status, err))
+    for conf in ["prof_leak:true", "prof_leak_error:true,prof_final:true,prof_prefix:"]:
+        got = read(conf, "bool", "opt.prof")
+        expect(got[1] == "true\n", conf, "expected it to switch profiling on", got)
 
 
 def check_sources():

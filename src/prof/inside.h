@@ -1,0 +1,230 @@
+/* inside.h - what the files of prof/ share; nobody else includes it. */
+#ifndef ASHLAR_PROF_INSIDE_H
+#define ASHLAR_PROF_INSIDE_H
+
+#include <limits.h>
+
+#include "prof/prof.h"
+#include "thread/lock.h"
+
+/* -- arith.c: no mathematical library ----------------------------------------------------------------------------- */
+
+/* Natural logarithm of a positive number / e^-x, and 1 - e^-x, for x >= 0. Good for nine digits. */
+double arith_ln(double x);
+double arith_exp_minus(double x);
+double arith_part(double x);
+
+/* -- hash.c: a chained hash of records that bring their links ----------------------------------------------------- */
+
+struct node {
+	struct node *next;
+	uint64_t key;
+};
+struct hash {
+	struct node **buckets; /* 2^lg; NULL: none yet */
+	unsigned lg;
+	size_t count;
+};
+/* The chain a key belongs to; NULL: the table is empty. Its nodes may have other keys. */
+struct node **hash_chain(const struct hash *table, uint64_t key);
+/* False: no memory. */
+bool hash_enter(struct hash *table, struct node *node);
+void hash_remove(struct hash *table, struct node *node);
+/* Takes out all nodes that are wanted, and returns them as a chain. */
+struct node *hash_sift(struct hash *table, bool (*wanted)(struct node *, const void *), const void *opaque);
+uint64_t hash_mix(uint64_t key);
+
+#define EACH_NODE(table, node) \
+	for (size_t b_ = 0; (table)->buckets != NULL && b_ < (size_t)1 << (table)->lg; b_++) \
+		for (struct node *node = (table)->buckets[b_]; node != NULL; node = node->next)
+
+/* -- count.c --------------------------------------------------------------------------------------------------------- */
+
+#define DEPTH_MAX 256u
+
+/* The callers of one allocation, innermost first. */
+struct stack {
+	struct node node;
+	uint32_t users; /* sites, and others who remember it                [STACKS] */
+	uint16_t depth;
+	uint16_t lg_words;  /* of its memory */
+	size_t place;       /* in a view that is being made                       [STACKS] */
+	void **view_frames; /*                                             [STACKS] */
+	uint32_t log_place; /* in a log that is being written      [who writes it] */
+	void *frames[];
+};
+
+struct prof_thread {
+	struct list link; /* all, oldest first                              [STACKS] */
+	uint64_t uid;
+	uint32_t sites;           /*                                         [STACKS] */
+	bool ended;               /*                                         [STACKS] */
+	_Atomic(bool) active;     /* [atomic] */
+	char name[PROF_NAME_MAX]; /*                                         [STACKS] */
+	size_t place;             /* in a view that is being made            [STACKS] */
+	uint32_t log, log_index;  /* its place in the log of that number     [STACKS] */
+};
+
+struct site {
+	struct node node;
+	struct stack *stack;
+	struct prof_thread *thread;
+	uint32_t arena;
+	struct prof_counts live, all; /* all: with those freed since         [STACKS] */
+	uint64_t pinned; /* bytes of pages that the live ones keep, by the last look      [STACKS] */
+};
+
+/* One sampled block. */
+struct sample {
+	struct node node; /* by page                                       [SAMPLES] */
+	void *block;
+	size_t usable, asked;
+	uint64_t born; /* sample_now() */
+	uint64_t eighths, weighed;
+	struct site *site;     /* stays as long as the sample is counted in it */
+	struct recent *recent; /* NULL: not remembered                       [STACKS] */
+	uint32_t log;          /* the log that was kept when it was taken; 0: none */
+};
+
+struct trace {
+	unsigned depth;
+	void *frames[DEPTH_MAX];
+};
+
+extern struct lock stacks_lock;
+void count_start(void);
+/* The record of the calling thread, made if need be. NULL: no memory. */
+struct prof_thread *count_thread(struct cache *self);
+/* The stack, made if need be: NULL: no memory. / It goes if nobody uses it. */
+struct stack *count_stack(const struct trace *trace) REQUIRES(stacks_lock);
+void count_drop_stack(struct stack *stack) REQUIRES(stacks_lock);
+/* Gives it the system's name of the calling thread. */
+void count_name_thread(struct prof_thread *thread);
+/* Finds or makes the site, and counts the sample in. False: no memory. */
+bool count_in(struct sample *sample, const struct trace *trace, struct prof_thread *thread);
+/* Counts it out; the site may go. */
+void count_out(const struct sample *sample);
+/* Forgets what was freed. */
+void count_forget(void);
+
+extern struct hash count_stacks, count_sites; /* [STACKS] */
+extern struct list count_threads;             /* [STACKS] */
+
+/* -- record.c -------------------------------------------------------------------------------------------------------- */
+
+void record_start(void);
+/* Enters a sample of a block that the caller holds, and marks its page. False: no memory. */
+bool record_enter(struct sample *sample);
+/* Takes the record of a block out; NULL: it is not sampled. */
+struct sample *record_take(const void *block);
+/* Takes out the samples of one arena, or with NULL all, and hands them over one by one. */
+void record_take_all(const struct arena *arena, void (*take)(struct sample *sample));
+
+/* Sets the sites' `pinned`: of each slab, its bytes shared by its live blocks. */
+void record_note_pinned(void);
+
+/* -- sample.c -------------------------------------------------------------------------------------------------------- */
+
+/* Weighs a block of `usable` bytes at the present rate. */
+void sample_weigh(struct sample *sample);
+/* Nanoseconds, by the clock the option says. */
+uint64_t sample_now(void);
+
+/* -- stack.c --------------------------------------------------------------------------------------------------------- */
+
+/* Reads the calling thread's stack, from the caller of the public function on. No lock is held, the thread suspended. */
+void stack_read(struct trace *trace);
+
+/* What may allocate. */
+void stack_prepare(void);
+
+/* -- walk.c ---------------------------------------------------------------------------------------------------------- */
+
+/* Callers of the caller, innermost first, at most `most`; 0: cannot be told this way. */
+unsigned walk_read(void **frames, unsigned most);
+
+/* -- view.c ---------------------------------------------------------------------------------------------------------- */
+
+struct view_thread {
+	uint64_t uid;
+	char name[PROF_NAME_MAX];
+	struct prof_counts live, all;
+};
+struct view_site {
+	void **frames; /* the same for all sites of a stack, which lie together */
+	unsigned depth, arena;
+	const struct view_thread *thread;
+	struct prof_counts live, all;
+	uint64_t pinned;
+};
+struct view {
+	void *memory;
+	size_t bytes;
+	struct view_site *site;
+	struct view_thread *thread;
+	size_t *first; /* one past the last site of each stack */
+	void **frames;
+	size_t sites, threads, stacks;
+	struct prof_counts live, all;
+};
+/* A copy of what is known now; `pinned`: with the sites' pages. False: no memory. */
+bool view_make(struct view *view, bool pinned);
+void view_end(struct view *view);
+void counts_add(struct prof_counts *sum, const struct prof_counts *one);
+
+/* -- output.c -------------------------------------------------------------------------------------------------------- */
+
+struct output {
+	int file;          /* or -1, and: */
+	prof_writer *call; /* or: */
+	prof_text_writer *text_call;
+	void *opaque;
+	int error; /* of the first write that failed */
+	size_t used;
+	char data[2048]; /* terminated for text_call */
+};
+struct output output_to_file(int file);
+struct output output_to_text_call(prof_text_writer *call, void *opaque);
+struct output output_to_call(prof_writer *call, void *opaque);
+void output_bytes(struct output *out, const void *data, size_t size);
+/* At most 511 bytes. */
+void output_text(struct output *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* In quotes. */
+void output_json_string(struct output *out, const char *string);
+/* Sends what is left. 0 or an errno. */
+int output_end(struct output *out);
+
+/* -- dump.c, dump_text.c, dump_proto.c --------------------------------------------------------------------------------- */
+
+enum dump_trigger { DUMP_FINAL, DUMP_INTERVAL, DUMP_ASKED, DUMP_HEIGHT, DUMP_TRIGGERS };
+void dump_start(void);
+void dump_at_load(void);
+/* After a sample that stands for so many bytes. / In any full lane. */
+void dump_consider(uint64_t bytes);
+void dump_requested(void);
+/* False: names are not to be made up. */
+bool dump_name_log(char name[PATH_MAX]);
+/* What the view holds is used up. */
+void dump_text(struct output *out, struct view *view);
+int dump_proto(struct output *out, struct view *view); /* 0 or an errno */
+
+/* -- log.c ------------------------------------------------------------------------------------------------------------- */
+
+void log_define(void);
+/* At exit: writes it, if there is one. */
+void log_end(void);
+/* Of the log that is kept now; 0: none is. */
+uint32_t log_number(void);
+/* A sample taken under this log is freed. giver may be NULL. */
+void log_enter(const struct sample *sample, struct prof_thread *giver, const struct trace *trace);
+
+/* -- recent.c ---------------------------------------------------------------------------------------------------------- */
+
+void recent_start(void);
+void recent_enter(struct sample *sample, const struct prof_thread *thread);
+bool recent_knows(const struct sample *sample);
+/* It is freed, or with trace NULL forgotten. thread may be NULL. */
+void recent_leave(struct sample *sample, const struct prof_thread *thread, const struct trace *trace);
+void json_trace(struct output *out, const struct stack *stack);
+
+#endif

@@ -1,0 +1,152 @@
+/* record.c - sampled blocks by their pages.
+ *
+ * A page is marked while it has a record. Marks change under the lock of the page's shard, and only while the caller holds
+ * a block of the page, or finds a record, whose block has not been given back then: the slab is there in both cases. */
+#include "prof/inside.h"
+
+#define SHARDS 64u
+
+static struct shard {
+	_Alignas(CACHE_LINE) struct lock lock;
+	struct hash samples; /* by page                                     [lock] */
+} shards[SHARDS];
+
+_Atomic(size_t) prof_live;
+
+void record_start(void) {
+	for (unsigned i = 0; i < SHARDS; i++)
+		lock_init(&shards[i].lock, RANK_SAMPLES);
+	base_define(BASE_SAMPLE, sizeof(struct sample));
+}
+
+static struct sample *sample_of(struct node *node) {
+	return container_of(node, struct sample, node);
+}
+
+static uint64_t page_of(const void *block) {
+	return (uintptr_t)block >> PAGE_SHIFT;
+}
+
+static struct shard *shard_of(uint64_t page) {
+	return &shards[hash_mix(page) % SHARDS];
+}
+
+struct lock_counts prof_read_locks(void) {
+	struct lock_counts sum = {0};
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct lock_counts one = lock_read_counts(&shards[i].lock);
+		lock_add_counts(&sum, &one);
+	}
+	return sum;
+}
+
+bool record_enter(struct sample *sample) {
+	uint64_t page = page_of(sample->block);
+	struct shard *shard = shard_of(page);
+	sample->node.key = page;
+	lock_take(&shard->lock);
+	bool done = hash_enter(&shard->samples, &sample->node);
+	if (done) {
+		add_relaxed(&prof_live, 1);
+		map_mark(sample->block, true);
+	}
+	lock_drop(&shard->lock);
+	return done;
+}
+
+static bool has_page(const struct shard *shard, uint64_t page) REQUIRES(shard->lock) {
+	const struct node *node = *hash_chain(&shard->samples, page);
+	while (node != NULL && node->key != page)
+		node = node->next;
+	return node != NULL;
+}
+
+/* After the record of a block was taken out. Where another thread frees the block meanwhile, it goes on when it finds no
+ * mark, or no records at all: both are the last that happens here. */
+static void unmark(const struct shard *shard, const void *block) REQUIRES(shard->lock) {
+	if (!has_page(shard, page_of(block)))
+		map_mark(block, false);
+	sub_release(&prof_live, 1);
+}
+
+struct sample *record_take(const void *block) {
+	uint64_t page = page_of(block);
+	struct shard *shard = shard_of(page);
+	lock_take(&shard->lock);
+	struct node **chain = hash_chain(&shard->samples, page);
+	struct node *node = chain == NULL ? NULL : *chain;
+	while (node != NULL && sample_of(node)->block != block)
+		node = node->next;
+	if (node != NULL) {
+		hash_remove(&shard->samples, node);
+		unmark(shard, block);
+	}
+	lock_drop(&shard->lock);
+	return node == NULL ? NULL : sample_of(node);
+}
+
+/* What one live block of the slab keeps of it; a large block: itself. */
+static double share_of(const void *block) {
+	const struct span *span = map_span(block);
+	double bytes = (double)span->pages * PAGE;
+	if (span->kind != SPAN_SLAB)
+		return bytes;
+	unsigned regions = class_info[span->class].regions, open = span->free;
+	return bytes / (double)(open < regions ? regions - open : 1);
+}
+
+/* Reads what changes under the locks of bins, which may not be waited for here. */
+RACY void record_note_pinned(void) {
+	lock_take(&stacks_lock);
+	EACH_NODE(&count_sites, node)
+	container_of(node, struct site, node)->pinned = 0;
+	lock_drop(&stacks_lock);
+	for (unsigned i = 0; i < SHARDS; i++) {
+		lock_take(&shards[i].lock);
+		lock_take(&stacks_lock);
+		EACH_NODE(&shards[i].samples, node) {
+			struct sample *sample = sample_of(node);
+			sample->site->pinned +=
+				(uint64_t)(share_of(sample->block) * (double)sample->eighths / 8);
+		}
+		lock_drop(&stacks_lock);
+		lock_drop(&shards[i].lock);
+	}
+}
+
+static bool is_of(struct node *node, const struct arena *arena) {
+	return arena == NULL || map_span(sample_of(node)->block)->arena == arena;
+}
+
+/* One by one: a page keeps its mark until its last record goes. */
+static struct node *take_out(struct shard *shard, const struct arena *arena) REQUIRES(shard->lock) {
+	struct hash *samples = &shard->samples;
+	struct node *taken = NULL;
+	for (size_t i = 0; samples->buckets != NULL && i < (size_t)1 << samples->lg; i++) {
+		for (struct node **at = &samples->buckets[i], *node; (node = *at) != NULL;) {
+			if (!is_of(node, arena)) {
+				at = &node->next;
+				continue;
+			}
+			*at = node->next;
+			samples->count--;
+			unmark(shard, sample_of(node)->block);
+			node->next = taken;
+			taken = node;
+		}
+	}
+	return taken;
+}
+
+void record_take_all(const struct arena *arena, void (*take)(struct sample *sample)) {
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *shard = &shards[i];
+		lock_take(&shard->lock);
+		struct node *taken = take_out(shard, arena), *next;
+		lock_drop(&shard->lock);
+		for (struct node *node = taken; node != NULL; node = next) {
+			next = node->next;
+			take(sample_of(node));
+		}
+	}
+}

@@ -1,0 +1,204 @@
+/* stack.c - who called? Three ways to tell, chosen while the program runs.
+ *
+ *   dwarf    by the tables of exceptions: right for whatever was compiled with them. Simple frames by walk.c; stacks with
+ *            others by the C runtime's own unwinder, which is looked up when profiling is first switched on, not linked
+ *            with, and takes no lock where both it and the C library can find tables without (glibc 2.35, gcc 12); it may
+ *            take that of the loader elsewhere, which is why no lock of ours is held
+ *   frame    the chain of frame pointers: faster, for programs that were compiled with them. A link is followed only
+ *            upwards, by STEP_MAX at most, and only into memory that can be read
+ *   a function of the program's
+ *
+ * What they find begins inside this library; those callers are left out. */
+#define _GNU_SOURCE 1
+#include <dlfcn.h>
+#include <link.h>
+#include <string.h>
+#include <unwind.h>
+
+#include "ctl/ctl.h"
+#include "os/os.h"
+#include "thread/event.h"
+#include "prof/inside.h"
+
+#define OWN_MAX  16u /* frames of ours above the caller, at most */
+#define STEP_MAX ((uintptr_t)(8 * MIB))
+#define PATH     "libgcc_s.so.1"
+
+/* Not there in every program: static ones may do without both. */
+#pragma weak _Unwind_Backtrace
+#pragma weak _Unwind_GetIP
+#pragma weak dlopen
+#pragma weak dlsym
+
+/* Around our functions where they are part of a program's own file; the linker makes these. */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+extern const char __start_ashlar_text[] __attribute__((weak, visibility("hidden")));
+extern const char __stop_ashlar_text[] __attribute__((weak, visibility("hidden")));
+
+typedef _Unwind_Reason_Code walk_function(_Unwind_Trace_Fn step, void *argument);
+typedef _Unwind_Ptr ip_function(struct _Unwind_Context *context);
+
+static ip_function *read_ip;             /* [const once walk is set] */
+static _Atomic(uintptr_t) walk;          /* [acquire/release] walk_function *; 0: there is none */
+static uintptr_t own_start, own_end;     /* of our functions    [const once walk is set, or never known] */
+static _Atomic(prof_backtrace *) reader; /* [atomic] NULL: the one below */
+
+/* -- what to leave out ----------------------------------------------------------------------------------------- */
+
+/* No lock of the loader's is taken for it: see dump_proto.c. */
+static void find_own(void) {
+	uintptr_t base = (uintptr_t)&__ehdr_start;
+	const ElfW(Phdr) *part = (const ElfW(Phdr) *)(base + __ehdr_start.e_phoff);
+	own_start = (uintptr_t)__start_ashlar_text;
+	own_end = (uintptr_t)__stop_ashlar_text;
+	for (unsigned i = 0; own_start == 0 && i < __ehdr_start.e_phnum; i++) {
+		uintptr_t start = base + part[i].p_vaddr;
+		if (part[i].p_type != PT_LOAD || (uintptr_t)stack_read - start >= part[i].p_memsz)
+			continue;
+		own_start = start;
+		own_end = start + part[i].p_memsz;
+	}
+}
+
+/* Takes frames of ours off the front, unless there are no others: then there is no telling them apart. */
+static unsigned strip(void **frames, unsigned depth) {
+	unsigned own = 0;
+	while (own < depth && (uintptr_t)frames[own] - own_start < own_end - own_start)
+		own++;
+	if (own == depth)
+		return depth;
+	memmove(frames, frames + own, (depth - own) * sizeof *frames);
+	return depth - own;
+}
+
+/* -- dwarf ----------------------------------------------------------------------------------------------------- */
+
+struct walk {
+	void **frames;
+	unsigned used, most;
+};
+
+static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *argument) {
+	struct walk *state = argument;
+	uintptr_t ip = read_ip(context);
+	if (ip == 0 || state->used == state->most)
+		return _URC_END_OF_STACK;
+	state->frames[state->used++] = (void *)ip;
+	return _URC_NO_REASON;
+}
+
+static unsigned read_by_dwarf(walk_function *function, void **frames, unsigned most) {
+	struct walk state = {frames, 0, most};
+	(void)function(note_frame, &state);
+	return state.used;
+}
+
+static void find_runtime(void) {
+	walk_function *function = _Unwind_Backtrace;
+	ip_function *ip = _Unwind_GetIP;
+	if ((function == NULL || ip == NULL) && dlopen != NULL && dlsym != NULL) {
+		void *runtime = dlopen(PATH, RTLD_LAZY | RTLD_LOCAL); /* stays */
+		if (runtime == NULL)
+			return;
+		*(void **)&function = dlsym(runtime, "_Unwind_Backtrace");
+		*(void **)&ip = dlsym(runtime, "_Unwind_GetIP");
+	}
+	if (function == NULL || ip == NULL)
+		return;
+	read_ip = ip;
+	store_release(&walk, (uintptr_t)function);
+}
+
+void stack_prepare(void) {
+	if (load_acquire(&walk) != 0)
+		return;
+	void *was = event_suspend();
+	find_own();
+	find_runtime();
+	event_resume(was);
+}
+
+/* -- frame pointers -------------------------------------------------------------------------------------------- */
+
+struct frame {
+	const struct frame *up;
+	void *back;
+};
+
+/* Each page is asked for once: frames that are in use stay readable. */
+static bool is_readable(const struct frame *frame, uintptr_t *page) {
+	for (uintptr_t at = (uintptr_t)frame; at <= (uintptr_t)&frame->back; at += sizeof(void *)) {
+		if (round_down(at, PAGE) == *page)
+			continue;
+		if (!os_readable((const void *)at))
+			return false;
+		*page = round_down(at, PAGE);
+	}
+	return true;
+}
+
+__attribute__((no_sanitize("address"))) static unsigned read_by_frames(void **frames, unsigned most) {
+	const struct frame *frame = __builtin_frame_address(0);
+	uintptr_t page = 0;
+	unsigned used = 0;
+	while (used < most && is_readable(frame, &page) && frame->back != NULL) {
+		frames[used++] = frame->back;
+		const struct frame *up = frame->up;
+		uintptr_t step = (uintptr_t)up - (uintptr_t)frame; /* downwards: a very large one */
+		if (step < sizeof *frame || step > STEP_MAX || step % sizeof(void *) != 0)
+			break;
+		frame = up;
+	}
+	return used;
+}
+
+/* -- all of them ----------------------------------------------------------------------------------------------- */
+
+#if ASHLAR_DEBUG >= 2
+/* What was walked is what the runtime finds. */
+static void audit_walk(walk_function *function, void **walked, unsigned length, unsigned most) {
+	void *frames[DEPTH_MAX + OWN_MAX], *copy[DEPTH_MAX + OWN_MAX];
+	memcpy(copy, walked, length * sizeof *copy);
+	bool cut = length == most;
+	unsigned other = strip(frames, read_by_dwarf(function, frames, most)), own = strip(copy, length);
+	unsigned common = cut || other > own ? (unsigned)size_min(own, other) : own;
+	must(cut || own == other, walked);
+	must(memcmp(copy, frames, common * sizeof *copy) == 0, walked);
+}
+#endif
+
+/* What experimental.hooks.prof_backtrace reads at first. */
+static void read_default(void **frames, unsigned *length, unsigned most) {
+	walk_function *function = (walk_function *)load_acquire(&walk);
+	bool by_tables = opt_now(prof_unwinder) == PROF_UNWINDER_DWARF;
+	*length = by_tables ? walk_read(frames, most) : 0;
+	if (*length != 0) {
+		if (function != NULL)
+			audit(audit_walk(function, frames, *length, most));
+		return;
+	}
+	if (by_tables && function != NULL)
+		*length = read_by_dwarf(function, frames, most);
+	else
+		*length = read_by_frames(frames, most);
+}
+
+prof_backtrace *prof_reader(void) {
+	prof_backtrace *function = load_relaxed(&reader);
+	return function == NULL ? read_default : function;
+}
+
+void prof_set_reader(prof_backtrace *function) {
+	store_relaxed(&reader, function);
+}
+
+NOINLINE void stack_read(struct trace *trace) {
+	void *frames[DEPTH_MAX + OWN_MAX];
+	unsigned length = 0, most = opt.prof_bt_max;
+	prof_reader()(frames, &length, most + OWN_MAX);
+	length = strip(frames, (unsigned)size_min(length, most + OWN_MAX));
+	if (length == 0)
+		frames[length++] = (void *)(uintptr_t)stack_read; /* it is not known */
+	trace->depth = (unsigned)size_min(length, most);
+	memcpy(trace->frames, frames, trace->depth * sizeof *frames);
+}

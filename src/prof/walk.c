@@ -1,0 +1,385 @@
+/* walk.c - callers by the tables that exceptions use, as the C runtime's unwinder finds them, but each place's rule is worked
+ * out once and kept.
+ *
+ *   rule of a place in the code:   frame's end = rsp or rbp, + a number          caller = word before the frame's end
+ *                                  caller's rbp = the same, or kept in the frame
+ *
+ *   tables of an object:   header, sorted by code  -->  FDE of a function  -->  CIE: what its kind of functions begin with
+ *                                                          |
+ *                                                          v
+ *                          instructions, from the function's beginning on: how the rule changes
+ *
+ * Rules are kept by the address and the eight bytes of code before it, so that those of a library that has gone are not
+ * taken for another's. Entries are written without a lock: one that was written by two at a time does not check. Whatever
+ * is not as simple as this (signal frames, expressions, code without tables) is left to the runtime's unwinder. */
+#define _GNU_SOURCE 1
+#include <dlfcn.h>
+#include <string.h>
+#include "prof/inside.h"
+
+#if defined(__x86_64__) && defined(DLFO_STRUCT_HAS_EH_DBASE)
+
+#pragma weak _dl_find_object
+
+#define ENTRIES   8192u /* a power of two */
+#define REMEMBER  4     /* states put aside by instructions */
+#define STEP_MAX  ((uintptr_t)(8 * MIB))
+#define PC_SDATA4 0x1b /* encodings: a signed number of four bytes, from where it stands */
+#define HDR_TABLE 0x3b /* or from the header's beginning */
+#define UDATA4    0x03
+
+enum { RBP = 6, RSP = 7, RA = 16 }; /* as the tables number them */
+
+/* -- reading --------------------------------------------------------------------------------------------------- */
+
+struct cursor {
+	const uint8_t *at, *end;
+};
+
+static uint64_t take_bytes(struct cursor *cursor, size_t size) {
+	uint64_t value = 0;
+	if ((size_t)(cursor->end - cursor->at) < size) {
+		cursor->at = cursor->end;
+		return 0;
+	}
+	memcpy(&value, cursor->at, size);
+	cursor->at += size;
+	return value;
+}
+
+static uint64_t take_leb(struct cursor *cursor, bool is_signed) {
+	uint64_t value = 0, byte;
+	unsigned shift = 0;
+	do {
+		byte = take_bytes(cursor, 1);
+		value |= shift < 64 ? (byte & 0x7f) << shift : 0;
+		shift += 7;
+	} while ((byte & 0x80) != 0);
+	if (is_signed && shift < 64 && (byte & 0x40) != 0)
+		value |= ~(uint64_t)0 << shift;
+	return value;
+}
+
+static int64_t take_signed4(struct cursor *cursor) {
+	return (int32_t)take_bytes(cursor, 4);
+}
+
+/* -- instructions ---------------------------------------------------------------------------------------------- */
+
+enum kept { KEPT_SAME, KEPT_AT, KEPT_NOWHERE, KEPT_ELSEHOW };
+
+struct row {
+	unsigned base;  /* RSP or RBP; another: not known */
+	int64_t offset; /* frame's end = base + offset */
+	struct {
+		enum kept how;
+		int64_t offset; /* from the frame's end */
+	} rbp, ra;
+};
+
+struct machine {
+	uint64_t at; /* bytes from the function's beginning */
+	uint64_t code_align;
+	int64_t data_align;
+	struct row row, first, aside[REMEMBER];
+	unsigned kept_aside;
+};
+
+enum operand { NONE, ULEB, SLEB, BLOCK, ONE = 0x11, TWO = 0x12, FOUR = 0x14, STOP = 0x20 };
+
+static const uint8_t operands[][2] = {
+	[0x01] = {STOP},          [0x02] = {ONE},         [0x03] = {TWO},           [0x04] = {FOUR},
+	[0x05] = {ULEB, ULEB},    [0x06] = {ULEB},        [0x07] = {ULEB},          [0x08] = {ULEB},
+	[0x09] = {ULEB, ULEB},    [0x0c] = {ULEB, ULEB},  [0x0d] = {ULEB},          [0x0e] = {ULEB},
+	[0x0f] = {BLOCK},         [0x10] = {ULEB, BLOCK}, [0x11] = {ULEB, SLEB},    [0x12] = {ULEB, SLEB},
+	[0x13] = {SLEB},          [0x14] = {ULEB, ULEB},  [0x15] = {ULEB, SLEB},    [0x16] = {ULEB, BLOCK},
+	[0x17 ... 0x2d] = {STOP}, [0x2e] = {ULEB},        [0x2f ... 0x3f] = {STOP},
+};
+
+static uint64_t take_operand(struct cursor *cursor, unsigned kind) {
+	if (kind == NONE)
+		return 0;
+	if (kind == ULEB || kind == SLEB)
+		return take_leb(cursor, kind == SLEB);
+	if (kind != BLOCK)
+		return take_bytes(cursor, kind & 0xf);
+	uint64_t size = take_leb(cursor, false);
+	cursor->at += size_min(size, (size_t)(cursor->end - cursor->at));
+	return 0;
+}
+
+static void set_kept(struct machine *machine, uint64_t number, enum kept how, int64_t offset) {
+	if (number == RBP) {
+		machine->row.rbp.how = how;
+		machine->row.rbp.offset = offset;
+	} else if (number == RA) {
+		machine->row.ra.how = how;
+		machine->row.ra.offset = offset;
+	}
+}
+
+static void restore(struct machine *machine, uint64_t number) {
+	if (number == RBP)
+		machine->row.rbp = machine->first.rbp;
+	else if (number == RA)
+		machine->row.ra = machine->first.ra;
+}
+
+/* What the operation does to the rule of one register. */
+static void apply_to_register(struct machine *machine, unsigned operation, uint64_t number, int64_t value) {
+	static const uint8_t how[] = {[0x05] = KEPT_AT,      [0x11] = KEPT_AT,      [0x07] = KEPT_NOWHERE,
+	                              [0x08] = KEPT_SAME,    [0x09] = KEPT_ELSEHOW, [0x10] = KEPT_ELSEHOW,
+	                              [0x14] = KEPT_ELSEHOW, [0x15] = KEPT_ELSEHOW, [0x16] = KEPT_ELSEHOW};
+	if (operation == 0x06)
+		restore(machine, number);
+	else
+		set_kept(machine, number, how[operation], value * machine->data_align);
+}
+
+static bool put_aside(struct machine *machine, bool back) {
+	if (machine->kept_aside == (back ? 0 : REMEMBER))
+		return false;
+	if (back)
+		machine->row = machine->aside[--machine->kept_aside];
+	else
+		machine->aside[machine->kept_aside++] = machine->row;
+	return true;
+}
+
+/* False: it is not understood. */
+static bool apply(struct machine *machine, unsigned operation, uint64_t first, uint64_t second) {
+	struct row *row = &machine->row;
+	switch (operation) {
+	case 0x00:
+	case 0x2e:
+		return true;
+	case 0x02:
+	case 0x03:
+	case 0x04:
+		machine->at += first * machine->code_align;
+		return true;
+	case 0x0a:
+	case 0x0b:
+		return put_aside(machine, operation == 0x0b);
+	case 0x0c:
+	case 0x12:
+		row->base = (unsigned)first;
+		row->offset = operation == 0x0c ? (int64_t)second : (int64_t)second * machine->data_align;
+		return true;
+	case 0x0d:
+		row->base = (unsigned)first;
+		return true;
+	case 0x0e:
+	case 0x13:
+		row->offset = operation == 0x0e ? (int64_t)first : (int64_t)first * machine->data_align;
+		return true;
+	case 0x0f:
+		row->base = 0;
+		return true;
+	default:
+		apply_to_register(machine, operation, first, (int64_t)second);
+		return true;
+	}
+}
+
+/* One instruction: an operation with operands, or one in the first two bits of a byte and an operand in the others. */
+static bool step(struct machine *machine, struct cursor *cursor) {
+	unsigned byte = (unsigned)take_bytes(cursor, 1), low = byte & 0x3f;
+	switch (byte >> 6) {
+	case 1:
+		machine->at += low * machine->code_align;
+		return true;
+	case 2:
+		set_kept(machine, low, KEPT_AT, (int64_t)take_leb(cursor, false) * machine->data_align);
+		return true;
+	case 3:
+		restore(machine, low);
+		return true;
+	default:
+		break;
+	}
+	if (operands[low][0] == STOP)
+		return false;
+	uint64_t first = take_operand(cursor, operands[low][0]),
+		 second = take_operand(cursor, operands[low][1]);
+	return apply(machine, low, first, second);
+}
+
+/* Runs until the place is passed. False: there is something that is not understood. */
+static bool run(struct machine *machine, struct cursor cursor, uint64_t place) {
+	bool good = true;
+	while (good && cursor.at < cursor.end && machine->at <= place)
+		good = step(machine, &cursor);
+	return good;
+}
+
+/* -- tables ---------------------------------------------------------------------------------------------------- */
+
+/* Skips what comes before the instructions. False: something is not as usual. */
+static bool read_cie(struct cursor *cursor, struct machine *machine) {
+	uint64_t version = (take_bytes(cursor, 4), take_bytes(cursor, 1)); /* after the id */
+	const char *augmentation = (const char *)cursor->at;
+	bool plain = version == 1 && augmentation[0] == 'z';
+	while (take_bytes(cursor, 1) != 0)
+		continue;
+	machine->code_align = take_leb(cursor, false);
+	machine->data_align = (int64_t)take_leb(cursor, true);
+	plain = plain && take_bytes(cursor, 1) == RA;
+	uint64_t size = take_leb(cursor, false);
+	struct cursor data = {cursor->at, cursor->at + size_min(size, (size_t)(cursor->end - cursor->at))};
+	cursor->at = data.end;
+	for (const char *letter = augmentation + 1; plain && *letter != 0; letter++) {
+		uint64_t encoding = take_bytes(&data, 1);
+		if (*letter == 'R')
+			plain = encoding == PC_SDATA4;
+		else if (*letter == 'P')
+			(void)take_bytes(&data, (encoding & 7) == 3 ? 4 : 8);
+		else
+			plain = *letter == 'L';
+	}
+	return plain;
+}
+
+/* The record that begins at `at`, without its length. Empty: it is of the long kind. */
+static struct cursor record_at(const uint8_t *at) {
+	uint32_t length;
+	memcpy(&length, at, sizeof length);
+	at += sizeof length;
+	return (struct cursor){at, length == UINT32_MAX ? at : at + length};
+}
+
+/* The rule at an address of the function described here. */
+static bool read_fde(const uint8_t *fde, uintptr_t pc, struct row *row) {
+	struct cursor cursor = record_at(fde);
+	const uint8_t *field = cursor.at;
+	int64_t back = take_signed4(&cursor);
+	struct cursor cie = record_at(field - back);
+	struct machine machine = {.at = 0};
+	if (cursor.at == cursor.end || !read_cie(&cie, &machine))
+		return false;
+	uintptr_t start = (uintptr_t)cursor.at;
+	start += (uintptr_t)take_signed4(&cursor);
+	uint64_t size = take_bytes(&cursor, 4), augmentation = take_leb(&cursor, false);
+	if (pc - start >= size || augmentation > (size_t)(cursor.end - cursor.at))
+		return false;
+	cursor.at += augmentation;
+	if (!run(&machine, cie, UINT64_MAX))
+		return false;
+	machine.first = machine.row;
+	machine.at = 0;
+	if (!run(&machine, cursor, pc - start))
+		return false;
+	*row = machine.row;
+	return true;
+}
+
+/* The description of the function at `pc`; NULL: there is none, or it is not found in the usual way. */
+static const uint8_t *find_fde(uintptr_t pc) {
+	struct dl_find_object object;
+	if (_dl_find_object == NULL || _dl_find_object((void *)pc, &object) != 0 ||
+	    object.dlfo_eh_frame == NULL)
+		return NULL;
+	const uint8_t *header = object.dlfo_eh_frame;
+	if (header[0] != 1 || header[1] != PC_SDATA4 || header[2] != UDATA4 || header[3] != HDR_TABLE)
+		return NULL;
+	uint32_t count;
+	memcpy(&count, header + 8, sizeof count);
+	const int32_t *table = (const int32_t *)(const void *)(header + 12); /* pairs: code, description */
+	int64_t wanted = (int64_t)(pc - (uintptr_t)header);
+	uint32_t low = 0, high = count;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (table[2 * (size_t)middle] <= wanted)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low == 0 ? NULL : header + table[2 * (size_t)low - 1];
+}
+
+/* -- rules ----------------------------------------------------------------------------------------------------- */
+
+/*   63       32 31                2 1    0
+ *   | rbp at    | offset            | kind |       rbp at: from the frame's end; 0: it is the same      */
+enum { RULE_NONE, RULE_RSP, RULE_RBP, RULE_END };
+
+static uint64_t work_out(uintptr_t pc) {
+	struct row row = {.base = 0};
+	const uint8_t *fde = find_fde(pc);
+	if (fde == NULL || !read_fde(fde, pc, &row))
+		return RULE_NONE;
+	if (row.ra.how == KEPT_NOWHERE)
+		return RULE_END;
+	bool simple = (row.base == RSP || row.base == RBP) && row.ra.how == KEPT_AT && row.ra.offset == -8 &&
+	              row.offset > 0 && row.offset < 1 << 29 &&
+	              (row.rbp.how == KEPT_SAME || (row.rbp.how == KEPT_AT && row.rbp.offset < 0));
+	if (!simple)
+		return RULE_NONE;
+	uint64_t rbp = row.rbp.how == KEPT_AT ? (uint32_t)(int32_t)row.rbp.offset : 0;
+	return rbp << 32 | (uint64_t)row.offset << 2 | (row.base == RSP ? RULE_RSP : RULE_RBP);
+}
+
+static struct {
+	_Atomic(uint64_t) pc, rule, check; /* [atomic]; check = pc ^ rule ^ the code before pc */
+} rules[ENTRIES];
+
+/* The rule for whoever called from just before `pc`. */
+static uint64_t rule_of(uintptr_t pc) {
+	size_t at = (pc * 0x9e3779b97f4a7c15u) >> 51 & (ENTRIES - 1);
+	uint64_t code = 0, rule;
+	bool known = load_relaxed(&rules[at].pc) == pc;
+	if (known) {
+		rule = load_relaxed(&rules[at].rule);
+		memcpy(&code, (const void *)(pc - sizeof code), sizeof code);
+		if (load_relaxed(&rules[at].check) == (pc ^ rule ^ code))
+			return rule;
+	}
+	rule = work_out(pc - 1);
+	if (rule == RULE_NONE || pc % PAGE < sizeof code) /* there may be nothing before it to be read */
+		return rule;
+	memcpy(&code, (const void *)(pc - sizeof code), sizeof code);
+	store_relaxed(&rules[at].pc, pc);
+	store_relaxed(&rules[at].rule, rule);
+	store_relaxed(&rules[at].check, pc ^ rule ^ code);
+	return rule;
+}
+
+static uintptr_t word_at(uintptr_t at) {
+	uintptr_t word;
+	memcpy(&word, (const void *)at, sizeof word);
+	return word;
+}
+
+__attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsigned most) {
+	uintptr_t pc, sp, fp;
+	unsigned used = 0;
+	__asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2" : "=r"(pc), "=r"(sp), "=r"(fp));
+	while (used < most) {
+		uint64_t rule = rule_of(pc);
+		unsigned kind = rule & 3;
+		if (kind == RULE_END)
+			break;
+		uintptr_t end = (kind == RULE_RSP ? sp : fp) + (rule >> 2 & 0x3fffffff), step = end - sp;
+		if (kind == RULE_NONE || step < sizeof pc || step > STEP_MAX || step % sizeof pc != 0)
+			return 0;
+		uintptr_t saved = end + (uintptr_t)(int32_t)(rule >> 32);
+		if (saved != end)
+			fp = word_at(saved);
+		pc = word_at(end - sizeof pc);
+		sp = end;
+		if (pc == 0)
+			break;
+		frames[used++] = (void *)pc;
+	}
+	return used;
+}
+
+#else
+
+unsigned walk_read(void **frames, unsigned most) {
+	(void)frames;
+	(void)most;
+	return 0;
+}
+
+#endif
