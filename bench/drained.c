@@ -1,6 +1,6 @@
 /* drained.c - a program whose few long-lived blocks lie among many short-lived ones. Each of `threads` threads allocates
  * its share of `mib` MiB, one block in `keep` of which stays, and frees the others: `waves` times. With turns=N each wave
- * also replaces random short-lived blocks, N times as many as there are. Then every thread empties its cache and parks.
+ * also replaces random short-lived blocks, N times as many as there are. Then every thread empties its cache and parks, for `idle` seconds.
  * dist=small: 16 to 512 bytes alike; dist=pareto: from 16 bytes, shape 1.2, to 32 KiB.
  * Figure: stats.active by mallctl over the bytes that stay, nan where there is none. (Not over stats.allocated, which
  * counts what lies in caches.) */
@@ -98,20 +98,20 @@ static size_t drained_read(const char *name) {
 	return value;
 }
 
-/* Blocks on their way between threads count as allocated until somebody looks for them: both get a moment for that. */
-static size_t drained_active(void) {
+/* Blocks on their way between threads count as allocated until somebody looks for them, and pages go back as time passes. */
+static size_t drained_active(long idle) {
 	uint64_t epoch = 1;
 	if (drained_ctl == NULL)
 		return 0;
 	drained_ctl("thread.tcache.flush", NULL, NULL, NULL, 0);
-	bench_sleep(3);
+	bench_sleep(idle);
 	if (drained_ctl("epoch", NULL, NULL, &epoch, sizeof epoch) != 0)
 		bench_fail("epoch");
 	return drained_read("stats.active");
 }
 
-static void drained_report(size_t kept) {
-	size_t active = drained_active(), allocated = active == 0 ? 0 : drained_read("stats.allocated");
+static void drained_report(size_t kept, long idle) {
+	size_t active = drained_active(idle), allocated = active == 0 ? 0 : drained_read("stats.allocated");
 	printf("ratio=%.3f active_kib=%zu allocated_kib=%zu kept_kib=%zu rss_kib=%ld\n",
 	       active == 0 ? (double)NAN : (double)active / (double)kept, active / 1024, allocated / 1024,
 	       kept / 1024, bench_rss());
@@ -119,7 +119,7 @@ static void drained_report(size_t kept) {
 
 int main(int argc, char **argv) {
 	(void)argc;
-	bench_start(argv, "threads dist mib waves turns keep");
+	bench_start(argv, "threads dist mib waves turns keep idle");
 	unsigned threads = (unsigned)bench_number(argv, "threads", 1);
 	*(void **)&drained_ctl = dlsym(RTLD_DEFAULT, "mallctl");
 	pthread_barrier_t gate;
@@ -142,7 +142,7 @@ int main(int argc, char **argv) {
 	size_t kept = 0;
 	for (unsigned i = 0; i < threads; i++)
 		kept += thread[i].kept;
-	drained_report(kept);
+	drained_report(kept, bench_number(argv, "idle", 15));
 	pthread_barrier_wait(&gate);
 	for (unsigned i = 0; i < threads; i++)
 		pthread_join(id[i], NULL);

@@ -86,7 +86,7 @@ def fragmented(mode):
 
 def drained(dist, threads):
     def judge(bench, libs, scale):
-        command = ["drained", "dist=" + dist, f"threads={threads}", f"mib={int(max(16, 64 * scale))}", "waves=1"]
+        command = ["drained", "dist=" + dist, f"threads={threads}", f"mib={int(max(16, 64 * scale))}", "waves=1", "idle=20"]
         ratio = {name: run(bench, command, "ratio", name, libs[name])["ratio"]
                  for name in (libraries.OURS, libraries.REFERENCE)}
         share = ratio[libraries.OURS] / ratio[libraries.REFERENCE]

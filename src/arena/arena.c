@@ -206,13 +206,20 @@ struct class_stats arena_read_class(unsigned class) {
 	return sum;
 }
 
+size_t arena_peek_active(const struct arena *arena) {
+	size_t active = page_peek_active(&arena->pages);
+	return active - size_min(load_relaxed(&arena->hollow), active);
+}
+
 struct arena_stats arena_read_stats(void) {
 	struct arena_stats sum = {.arenas = arena_made()};
 	EACH_ARENA (arena, i) {
 		struct page_stats pages = page_read_stats(&arena->pages);
 		sum.threads += load_relaxed(&arena->threads);
 		sum.large += load_relaxed(&arena->huge_bytes);
-		sum.active += pages.active * PAGE;
+		size_t hollow = size_min(load_relaxed(&arena->hollow), pages.active);
+		sum.active += (pages.active - hollow) * PAGE;
+		sum.slab_hollow += hollow * PAGE;
 		sum.dirty += pages.dirty * PAGE;
 		sum.muzzy += pages.muzzy * PAGE;
 		sum.purged += pages.purged[PAGE_DIRTY] + pages.purged[PAGE_MUZZY];
@@ -225,6 +232,7 @@ struct arena_stats arena_read_stats(void) {
 		*(class <= CLASS_SMALL_LAST ? &sum.small : &sum.large) += bytes;
 		sum.slab_bytes += stats.slabs * class_info[class].slab_pages * PAGE;
 	}
+	sum.slab_bytes -= size_min(sum.slab_bytes, sum.slab_hollow);
 	struct pool_stats whole = pool_read_stats(arena_pool());
 	sum.dirty += whole.dirty;
 	sum.purged += whole.purged;

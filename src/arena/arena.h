@@ -213,12 +213,15 @@ uint64_t arena_count_given(void);
 
 struct arena_stats {
 	size_t arenas, threads;
-	size_t small, large;         /* bytes of blocks out of the arenas (live or cached) */
-	size_t slab_bytes;           /* bytes of slabs */
+	size_t small, large; /* bytes of blocks out of the arenas (live or cached) */
+	size_t slab_bytes,
+		slab_hollow;         /* bytes of slabs; those of them that were given back, in neither sum */
 	size_t active, dirty, muzzy; /* bytes */
 	size_t mapped, retained;     /* bytes */
 	uint64_t purged;             /* pages given back so far */
 };
+/* Pages handed out and not given back since, without asking for a lock: a guess while others work. */
+size_t arena_peek_active(const struct arena *arena);
 /* Sums over all arenas; takes each lock only to copy. */
 struct arena_stats arena_read_stats(void);
 

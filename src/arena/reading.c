@@ -129,6 +129,14 @@ static void read_base(struct arena_reading *reading) {
 	reading->mutexes[MUTEX_BASE] = lock_read_rank(RANK_BASE);
 }
 
+/* Pages of slabs that were given back hold no block: they are as good as free. */
+static void take_out_hollow(struct arena_reading *reading, size_t hollow) {
+	reading->hollow = size_min(hollow, reading->pactive); /* counted at two moments */
+	reading->pactive -= reading->hollow;
+	reading->mapped -= reading->hollow * PAGE;
+	reading->retained += reading->hollow * PAGE;
+}
+
 void arena_read(struct arena *arena, struct arena_reading *reading) {
 	reading->nthreads = load_relaxed(&arena->threads);
 	reading->uptime = os_now() - arena->born;
@@ -143,10 +151,9 @@ void arena_read(struct arena *arena, struct arena_reading *reading) {
 		read_base(reading);
 	}
 	reading->mapped += reading->base + reading->internal;
+	take_out_hollow(reading, load_relaxed(&arena->hollow));
 	reading->resident = reading->base + reading->internal + reading->pinned +
-	                    (reading->pactive + reading->pdirty -
-	                     size_min(load_relaxed(&arena->hollow), reading->pactive)) *
-	                            PAGE;
+	                    (reading->pactive + reading->pdirty) * PAGE;
 }
 
 /* -- what is over ---------------------------------------------------------------------------------------------- */

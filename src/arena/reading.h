@@ -56,6 +56,7 @@ struct reading_large {
 struct arena_reading {
 	uint64_t nthreads;
 	uint64_t pactive, pdirty, pmuzzy;            /* pages */
+	uint64_t hollow;                             /* pages of slabs that were given back: in retained */
 	uint64_t npurge[PAGE_STATES];                /* purges that found something to do */
 	uint64_t nmadvise[PAGE_STATES];              /* system calls for that */
 	uint64_t purged[PAGE_STATES];                /* pages */

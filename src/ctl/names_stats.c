@@ -34,7 +34,7 @@ READER(approximate_active) {
 	UNUSED(index);
 	value->as_size = 0;
 	EACH_ARENA (arena, i)
-		value->as_size += page_peek_active(&arena->pages) * PAGE;
+		value->as_size += arena_peek_active(arena) * PAGE;
 	return 0;
 }
 

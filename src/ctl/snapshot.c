@@ -87,7 +87,7 @@ static uint64_t slab_free_bytes(const struct arena_reading *all) {
 	uint64_t slabs = 0;
 	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
 		slabs += all->bins[class - 1].curslabs * class_info[class].slab_pages * PAGE;
-	return slabs - size_min(slabs, all->small.allocated);
+	return slabs - size_min(slabs, all->small.allocated + all->hollow * PAGE);
 }
 
 static void collect_totals(void) REQUIRES(snapshot_lock) {
