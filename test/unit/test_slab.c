@@ -100,8 +100,8 @@ static void check_counts(void) {
 	struct arena_stats stats = arena_read_stats();
 	assert_int_equal(stats.small, small);
 	assert_int_equal(stats.large, large);
-	assert_int_equal(stats.slab_bytes, slab_bytes);
-	assert_int_equal(stats.active, slab_bytes + large);
+	assert_int_equal(stats.slab_bytes + stats.slab_hollow, slab_bytes);
+	assert_int_equal(stats.active + stats.slab_hollow, slab_bytes + large);
 	assert_int_equal(stats.mapped, fake.mapped * PAGE);
 	assert_true(stats.active + stats.dirty + stats.muzzy + stats.retained >= stats.mapped);
 	for (unsigned i = 0; i < arena_count(); i++)
