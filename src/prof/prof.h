@@ -97,8 +97,8 @@ int prof_dump(const char *name);
 int prof_dump_to_file(int file);
 int prof_dump_to_call(prof_writer *write, void *opaque);
 bool prof_set_prefix(const char *prefix);
-/* Asks for a dump soon; for signal handlers. */
-void prof_request_dump(void);
+/* In the full lane of a thread that attends: writes a dump if a signal asked for one. */
+void prof_attend(void);
 uint64_t prof_interval(void); /* bytes; 0: no dumps by volume */
 bool prof_gdump(void);
 void prof_set_gdump(bool wanted);
