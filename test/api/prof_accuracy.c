@@ -94,7 +94,8 @@ static void add_classes(size_t run) {
 		               i < CLASSES ? i : i - CLASSES);
 		CHECK(ctl_read(name, &live, sizeof live) == 0);
 		struct requests all;
-		(void)snprintf(name, sizeof name, i < CLASSES ? "prof.stats.bins.%d.accum" : "prof.stats.lextents.%d.accum",
+		(void)snprintf(name, sizeof name,
+		               i < CLASSES ? "prof.stats.bins.%d.accum" : "prof.stats.lextents.%d.accum",
 		               i < CLASSES ? i : i - CLASSES);
 		CHECK(ctl_read(name, &all, sizeof all) == 0);
 		CHECK(all.count >= live.count + (run > 0) && live.bytes <= live.count * sizes[i]);
