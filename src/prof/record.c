@@ -104,11 +104,11 @@ struct sample *record_take(const void *block) {
 /* What one live block of the slab keeps of it; a large block: itself. */
 static double share_of(const void *block) {
 	const struct span *span = map_span(block);
-	double bytes = (double)span->pages * PAGE;
 	if (span->kind != SPAN_SLAB)
-		return bytes;
-	unsigned regions = class_info[span->class].regions, open = span->free;
-	return bytes / (double)(open < regions ? regions - open : 1);
+		return (double)(span->pages * PAGE);
+	size_t regions = class_info[span->class].regions, open = span->free, purged = span->hollow;
+	size_t pages = purged < span->pages ? span->pages - purged : 1;
+	return (double)(pages * PAGE) / (double)(open < regions ? regions - open : 1);
 }
 
 /* Reads what changes under the locks of bins, which may not be waited for here. */
