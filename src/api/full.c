@@ -218,14 +218,15 @@ static void give_cached(const struct source *source, unsigned class, void *ptr, 
 void full_give(const struct source *source, void *ptr, const char *call) {
 	unsigned class = map_class(ptr);
 	size_t size = class_info[class].bytes;
-	prof_note_free(source->self, ptr);
 	if (class != CLASS_NONE) {
+		prof_note_free(source->self, ptr);
 		give_cached(source, class, ptr, call);
 	} else {
 		struct span *span = large_at(call, ptr);
 		if (unlikely(span == NULL))
 			return;
 		size = span->pages * PAGE;
+		prof_note_free_large(source->self, span);
 		if (full_fills())
 			fill_freed(ptr, size);
 		arena_give_large(span);
@@ -285,11 +286,12 @@ bool full_resize(void *ptr, size_t size) {
 		return false;
 	struct span *span = map_span(ptr);
 	size_t old = span->pages * PAGE;
-	if (!arena_resize_large(span, size))
+	struct sample *lifted = prof_lift(ptr);
+	bool done = arena_resize_large(span, size);
+	if (unlikely(lifted != NULL || load_relaxed(&event_sampling) != 0))
+		prof_lower(lifted, ptr, size, span->pages * PAGE != old);
+	if (!done)
 		return false;
-	if (unlikely(load_relaxed(&event_sampling) != 0 || load_relaxed(&prof_live) != 0) &&
-	    span->pages * PAGE != old)
-		prof_note_resize(ptr, size);
 	if (full_fills() && span->pages * PAGE > old)
 		fill_fresh((char *)ptr + old, span->pages * PAGE - old);
 	return true;

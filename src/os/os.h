@@ -122,6 +122,9 @@ size_t os_read(int file, void *buffer, size_t size);
 size_t os_read_at(int file, void *buffer, size_t size, uint64_t offset);
 int os_write_all(int file, const void *data, size_t size);
 
+/* Sets a handler for a signal that is at its default. 0 or an errno; EEXIST: it is not. */
+int os_on_signal(int number, void (*handler)(int));
+
 /* Can the word be read? Any address may be asked for. */
 bool os_readable(const void *word);
 

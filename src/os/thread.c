@@ -43,6 +43,19 @@ uint64_t os_now_coarse(void) {
 	return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
+int os_on_signal(int number, void (*handler)(int)) {
+	struct sigaction now, wanted = {.sa_flags = SA_RESTART};
+	int saved = errno, error = sigaction(number, NULL, &now) != 0 ? errno : 0;
+	if (error == 0 && ((now.sa_flags & SA_SIGINFO) != 0 || now.sa_handler != SIG_DFL))
+		error = EEXIST;
+	wanted.sa_handler = handler;
+	sigemptyset(&wanted.sa_mask);
+	if (error == 0 && sigaction(number, &wanted, NULL) != 0)
+		error = errno;
+	errno = saved;
+	return error;
+}
+
 uint64_t os_wall_time(void) {
 	return read_clock(CLOCK_REALTIME);
 }

@@ -9,6 +9,7 @@
 #include "guard/guard.h"
 #include "os/os.h"
 #include "thread/event.h"
+#include "thread/thread.h"
 #include "prof/inside.h"
 
 static struct lock name_lock = LOCK_INITIALIZER(RANK_CTL);
@@ -183,8 +184,14 @@ static bool comes_by_height(void) {
 	return false;
 }
 
-void prof_request_dump(void) {
+/* In a signal handler: the thread that was interrupted looks when it next comes to the full lane, the others when they
+ * next take a sample. */
+static void request(int number) {
+	struct cache *cache = thread_self();
+	(void)number;
 	store_relaxed(&requested, true);
+	if (cache != NULL)
+		store_relaxed(&cache->attend, true);
 }
 
 void dump_consider(uint64_t bytes) {
@@ -194,13 +201,12 @@ void dump_consider(uint64_t bytes) {
 		(void)dump_as(DUMP_INTERVAL, NULL);
 	if (comes_by_height())
 		(void)dump_as(DUMP_HEIGHT, NULL);
+	prof_attend();
 }
 
-void dump_requested(void) {
-	if (unlikely(load_relaxed(&requested))) {
-		store_relaxed(&requested, false);
+void prof_attend(void) {
+	if (unlikely(load_relaxed(&requested)) && prof_known() && swap_acq_rel(&requested, false))
 		(void)dump_as(DUMP_ASKED, NULL);
-	}
 }
 
 void dump_start(void) {
@@ -253,6 +259,8 @@ static void at_exit(void) {
 }
 
 void dump_at_load(void) {
+	if (opt.prof_dump_signal != 0 && os_on_signal((int)opt.prof_dump_signal, request) != 0)
+		guard_warn("<ashlar>: prof_dump_signal: signal %u is not free\n", opt.prof_dump_signal);
 	if ((opt.prof_final || opt.prof_log) && atexit(at_exit) != 0)
 		guard_warn("<ashlar>: Error in atexit()\n");
 }

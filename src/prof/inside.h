@@ -86,9 +86,10 @@ struct sample {
 	uint32_t log;          /* the log that was kept when it was taken; 0: none */
 };
 
+#define OWN_MAX 16u /* frames of ours above the caller, at most */
 struct trace {
-	unsigned depth;
-	void *frames[DEPTH_MAX];
+	unsigned depth;                    /* at most DEPTH_MAX, but while it is being read */
+	void *frames[DEPTH_MAX + OWN_MAX]; /* in one place: stacks of threads may be small */
 };
 
 extern struct lock stacks_lock;
@@ -199,9 +200,8 @@ int output_end(struct output *out);
 enum dump_trigger { DUMP_FINAL, DUMP_INTERVAL, DUMP_ASKED, DUMP_HEIGHT, DUMP_TRIGGERS };
 void dump_start(void);
 void dump_at_load(void);
-/* After a sample that stands for so many bytes. / In any full lane. */
+/* After a sample that stands for so many bytes. */
 void dump_consider(uint64_t bytes);
-void dump_requested(void);
 /* False: names are not to be made up. */
 bool dump_name_log(char name[PATH_MAX]);
 /* What the view holds is used up. */

@@ -32,14 +32,22 @@ extern _Atomic(size_t) prof_live;
 /* Takes note of a block that has just been handed out. `self`: the calling thread's cache; `asked`: bytes of the request.
  * May write a dump: no lock is held. */
 void prof_note(struct cache *self, void *block, size_t asked);
-/* A block is about to be freed. */
+/* A block is about to be freed. The second of a block above CACHED_MAX, whose span is `span`. */
 void prof_forget(struct cache *self, const void *block);
 static inline void prof_note_free(struct cache *self, const void *block) {
 	if (unlikely(load_acquire(&prof_live) != 0) && map_is_marked(block))
 		prof_forget(self, block);
 }
-/* A block was resized where it lies, and its mark may be gone: as freed and allocated anew. */
-void prof_note_resize(void *block, size_t asked);
+static inline void prof_note_free_large(struct cache *self, const struct span *span) {
+	if (unlikely(load_acquire(&span->sampled)))
+		prof_forget(self, (const void *)span->base);
+}
+
+/* Around a change of a block's size where it lies: its record is out of the way meanwhile; NULL: there is none. If the size
+ * has changed, that counts as freed and allocated anew, and as a request of `asked` bytes. */
+struct sample;
+struct sample *prof_lift(const void *block);
+void prof_lower(struct sample *lifted, void *block, size_t asked, bool resized);
 
 /* -- start and end ---------------------------------------------------------------------------------------------- */
 
@@ -97,8 +105,8 @@ int prof_dump(const char *name);
 int prof_dump_to_file(int file);
 int prof_dump_to_call(prof_writer *write, void *opaque);
 bool prof_set_prefix(const char *prefix);
-/* Asks for a dump soon; for signal handlers. */
-void prof_request_dump(void);
+/* In the full lane of a thread that attends: writes a dump if a signal asked for one. */
+void prof_attend(void);
 uint64_t prof_interval(void); /* bytes; 0: no dumps by volume */
 bool prof_gdump(void);
 void prof_set_gdump(bool wanted);

@@ -1,6 +1,6 @@
 /* record.c - sampled blocks by their pages.
  *
- * A page is marked while it has a record. Marks change under the lock of the page's shard, and only while the caller holds
+ * A page is marked while it has a record; of blocks above CACHED_MAX the span is flagged instead. Both change under the lock of the page's shard, and only while the caller holds
  * a block of the page, or finds a record, whose block has not been given back then: the slab is there in both cases. */
 #include "prof/inside.h"
 
@@ -40,6 +40,19 @@ struct lock_counts prof_read_locks(void) {
 	return sum;
 }
 
+/* Does a flag of the span say that the block is sampled, and not its page? It is a block that no page byte is for. */
+static bool is_flagged(const struct span *span) {
+	return span->kind == SPAN_LARGE && span->class == CLASS_NONE;
+}
+
+static void mark(const void *block) {
+	struct span *span = map_span(block);
+	if (is_flagged(span))
+		store_relaxed(&span->sampled, true);
+	else
+		map_mark(block, true);
+}
+
 bool record_enter(struct sample *sample) {
 	uint64_t page = page_of(sample->block);
 	struct shard *shard = shard_of(page);
@@ -48,7 +61,7 @@ bool record_enter(struct sample *sample) {
 	bool done = hash_enter(&shard->samples, &sample->node);
 	if (done) {
 		add_relaxed(&prof_live, 1);
-		map_mark(sample->block, true);
+		mark(sample->block);
 	}
 	lock_drop(&shard->lock);
 	return done;
@@ -61,10 +74,13 @@ static bool has_page(const struct shard *shard, uint64_t page) REQUIRES(shard->l
 	return node != NULL;
 }
 
-/* After the record of a block was taken out. Where another thread frees the block meanwhile, it goes on when it finds no
- * mark, or no records at all: both are the last that happens here. */
+/* After the record of a block was taken out. Where another thread frees the block meanwhile, it goes on when it finds the
+ * page not marked, the span not flagged, or no records at all: each of these is the last that happens here. */
 static void unmark(const struct shard *shard, const void *block) REQUIRES(shard->lock) {
-	if (!has_page(shard, page_of(block)))
+	struct span *span = map_span(block);
+	if (is_flagged(span))
+		store_release(&span->sampled, false);
+	else if (!has_page(shard, page_of(block)))
 		map_mark(block, false);
 	sub_release(&prof_live, 1);
 }
@@ -88,11 +104,11 @@ struct sample *record_take(const void *block) {
 /* What one live block of the slab keeps of it; a large block: itself. */
 static double share_of(const void *block) {
 	const struct span *span = map_span(block);
-	double bytes = (double)span->pages * PAGE;
 	if (span->kind != SPAN_SLAB)
-		return bytes;
-	unsigned regions = class_info[span->class].regions, open = span->free;
-	return bytes / (double)(open < regions ? regions - open : 1);
+		return (double)(span->pages * PAGE);
+	size_t regions = class_info[span->class].regions, open = span->free, purged = span->hollow;
+	size_t pages = purged < span->pages ? span->pages - purged : 1;
+	return (double)(pages * PAGE) / (double)(open < regions ? regions - open : 1);
 }
 
 /* Reads what changes under the locks of bins, which may not be waited for here. */

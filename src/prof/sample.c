@@ -257,10 +257,16 @@ NOINLINE void prof_forget(struct cache *self, const void *block) {
 		end_sample(self, sample);
 }
 
-void prof_note_resize(void *block, size_t asked) {
+struct sample *prof_lift(const void *block) {
+	return load_acquire(&prof_live) != 0 ? record_take(block) : NULL;
+}
+
+void prof_lower(struct sample *lifted, void *block, size_t asked, bool resized) {
 	struct cache *self = thread_enter();
-	if (load_acquire(&prof_live) != 0)
-		prof_forget(self, block);
-	if (cache_samples(self, usable_of(block)))
+	if (lifted != NULL && resized)
+		end_sample(self, lifted);
+	else if (lifted != NULL && !record_enter(lifted))
+		drop(lifted);
+	if (resized && cache_samples(self, usable_of(block)))
 		prof_note(self, block, asked);
 }

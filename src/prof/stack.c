@@ -20,7 +20,6 @@
 #include "thread/event.h"
 #include "prof/inside.h"
 
-#define OWN_MAX  16u /* frames of ours above the caller, at most */
 #define STEP_MAX ((uintptr_t)(8 * MIB))
 #define PATH     "libgcc_s.so.1"
 
@@ -193,12 +192,10 @@ void prof_set_reader(prof_backtrace *function) {
 }
 
 NOINLINE void stack_read(struct trace *trace) {
-	void *frames[DEPTH_MAX + OWN_MAX];
 	unsigned length = 0, most = opt.prof_bt_max;
-	prof_reader()(frames, &length, most + OWN_MAX);
-	length = strip(frames, (unsigned)size_min(length, most + OWN_MAX));
+	prof_reader()(trace->frames, &length, most + OWN_MAX);
+	length = strip(trace->frames, (unsigned)size_min(length, most + OWN_MAX));
 	if (length == 0)
-		frames[length++] = (void *)(uintptr_t)stack_read; /* it is not known */
+		trace->frames[length++] = (void *)(uintptr_t)stack_read; /* it is not known */
 	trace->depth = (unsigned)size_min(length, most);
-	memcpy(trace->frames, frames, trace->depth * sizeof *frames);
 }

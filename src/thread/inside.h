@@ -23,9 +23,6 @@ void thread_forget_others(void);
 /* ...and flushed later, off the path from fork to exec. */
 void thread_bury_others(void);
 
-/* The calling thread's cache, in front of which there may be a front; NULL: none now. */
-struct cache *word_cache(void);
-
 /* Asks the threads to return their caches' blocks when they next come to the full lane; not the one with `own`, which may
  * be NULL. Takes THREADS. / In a thread that attends: does so if it was asked since the last time. */
 void thread_ask_to_flush(struct cache *own);

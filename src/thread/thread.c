@@ -35,7 +35,7 @@ void word_set(struct cache *cache) {
 	word = cache;
 }
 
-struct cache *word_cache(void) {
+struct cache *thread_self(void) {
 	struct cache *cache = word_get();
 	if (cache->behind != NULL)
 		cache = cache->behind;
@@ -211,7 +211,7 @@ size_t thread_trim(void) {
 /* -- after fork ------------------------------------------------------------------------------------------------ */
 
 void thread_forget_others(void) {
-	struct cache *self = word_cache();
+	struct cache *self = thread_self();
 	lock_take(&threads_lock);
 	list_each_safe (&threads, node) {
 		if (self != NULL && node == &self->link)

@@ -34,6 +34,9 @@ extern struct cache thread_unborn, thread_none, thread_suspended; /* [const] */
  * not happened. Takes START, THREADS, ARENAS. */
 struct cache *thread_enter(void);
 
+/* Its cache if it has one now; makes none, starts nothing, takes nothing: for signal handlers. */
+struct cache *thread_self(void);
+
 /* Ties the calling thread to another arena: 0; EPERM where arenas go by CPU and this one is automatic; EFAULT: it has been
  * destroyed. When the old arena has lost its last thread and no helper runs, it is purged. Takes PURGE, ARENAS. */
 int thread_set_arena(struct cache *cache, struct arena *arena);

@@ -127,7 +127,7 @@ static bool wake_change(uint32_t from, uint32_t to) {
 
 /* Here the system has memory, but we may not have more of it. */
 static bool reclaim_within_limit(size_t size) {
-	struct cache *cache = word_cache();
+	struct cache *cache = thread_self();
 	if (cache != NULL)
 		cache_flush(cache, false);
 	transfer_drain(true);

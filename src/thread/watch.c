@@ -12,6 +12,7 @@
 #include <string.h>
 #include "os/os.h"
 #include "ctl/ctl.h"
+#include "prof/prof.h"
 #include "thread/event.h"
 #include "thread/inside.h"
 
@@ -179,6 +180,7 @@ NOINLINE void watch_attend(struct cache *cache) {
 	(void)swap_acq_rel(&cache->attend, false);
 	thread_flush_if_asked(cache);
 	cache_follow_sampling(cache);
+	prof_attend();
 	follow_cpu(cache);
 	bool all = watch_all();
 	struct cache *front = all ? thread_watch(cache) : cache->front;

@@ -299,6 +299,44 @@ static void marked_pages(void **state) {
 	CHECK(live().bytes < before.bytes + 4096);
 }
 
+/* -- files -------------------------------------------------------------------------------------------------- */
+
+static char dumped[100];
+
+static void note_dump(const char *name) {
+	(void)snprintf(dumped, sizeof dumped, "%s", name);
+}
+
+static void dumps(void **state) {
+	char expected[100];
+	void *block = malloc(1000);
+	(void)state;
+	CHECK(CTL_SET(const char *, "prof.prefix", NULL) == EFAULT);
+	CHECK(CTL_SET(const char *, "prof.prefix", "") == 0);
+	CHECK(ctl_do("prof.dump") == EFAULT);
+	CHECK(CTL_SET(const char *, "prof.prefix", "prof-test") == 0);
+	CHECK(CTL_SET(void *, "experimental.hooks.prof_dump", (void *)(uintptr_t)note_dump) == 0);
+	for (int i = 0; i < 2; i++) {
+		CHECK(CTL_SET(const char *, "prof.dump", NULL) == 0);
+		(void)snprintf(expected, sizeof expected, "prof-test.%d.%d.m%d.heap", (int)getpid(), i, i);
+		CHECK(strcmp(dumped, expected) == 0 && access(expected, R_OK) == 0 && unlink(expected) == 0);
+	}
+	CHECK(CTL_SET(const char *, "prof.dump", "prof-named") == 0);
+	CHECK(strcmp(dumped, "prof-named") == 0 && unlink("prof-named") == 0);
+	CHECK(CTL_SET(const char *, "prof.dump", "/no/such/place") == EFAULT);
+	CHECK(CTL_SET(void *, "experimental.hooks.prof_dump", NULL) == 0);
+	int pipes[2];
+	char text[8];
+	CHECK(pipe(pipes) == 0);
+	CHECK(CTL_SET(unsigned, "prof.dump_fd", (unsigned)pipes[1]) == 0);
+	CHECK(read(pipes[0], text, 8) == 8 && memcmp(text, "heap_v2/", 8) == 0);
+	CHECK(close(pipes[0]) == 0 && close(pipes[1]) == 0);
+	CHECK(CTL_SET(unsigned, "prof.dump_fd", 999) == EBADF);
+	CHECK(CTL_SET(bool, "prof.gdump", true) == 0 && CTL_GET(bool, "prof.gdump"));
+	CHECK(CTL_SET(bool, "prof.gdump", false) == 0 && !CTL_GET(bool, "prof.gdump"));
+	free(block);
+}
+
 static void reset_forgets(void **state) {
 	(void)state;
 	void *small = malloc(100), *large = malloc(100000);
@@ -518,6 +556,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(batches, setup, teardown),
 		cmocka_unit_test_setup_teardown(hooks, setup, teardown),
 		cmocka_unit_test_setup_teardown(marked_pages, setup, teardown),
+		cmocka_unit_test_setup_teardown(dumps, setup, teardown),
 		cmocka_unit_test_setup_teardown(reset_forgets, setup, teardown),
 		cmocka_unit_test_setup_teardown(switches, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_of_threads, setup, teardown),

@@ -85,7 +85,7 @@ static double read_total(void) {
 	return (double)bytes / (1 - exp(-size / (double)rate));
 }
 
-static void add_classes(void) {
+static void add_classes(size_t run) {
 	char name[64];
 	for (int i = 0; i < CLASSES + LARGES; i++) {
 		struct requests live;
@@ -93,6 +93,12 @@ static void add_classes(void) {
 		               i < CLASSES ? "prof.stats.bins.%d.live" : "prof.stats.lextents.%d.live",
 		               i < CLASSES ? i : i - CLASSES);
 		CHECK(ctl_read(name, &live, sizeof live) == 0);
+		struct requests all;
+		(void)snprintf(name, sizeof name,
+		               i < CLASSES ? "prof.stats.bins.%d.accum" : "prof.stats.lextents.%d.accum",
+		               i < CLASSES ? i : i - CLASSES);
+		CHECK(ctl_read(name, &all, sizeof all) == 0);
+		CHECK(all.count >= live.count + (run > 0) && live.bytes <= live.count * sizes[i]);
 		double z = (double)sizes[i];
 		truth[i] += (double)counts[i] * z;
 		samples[i] += (double)live.count;
@@ -114,7 +120,7 @@ int main(void) {
 		double off = (read_total() - before - whole) / whole;
 		error += fabs(off) / (double)runs;
 		bias += off / (double)runs;
-		add_classes();
+		add_classes(run);
 		release();
 	}
 	printf("error %.2f %% on average, bias %.2f %%\n", error * 100, bias * 100);

@@ -116,6 +116,10 @@ def check_triggers(folder):
               folder=folder)
     names = [n for n in files(folder) if n.startswith("few.")]
     check(few.returncode == 0 and 2 <= len(names) <= 5, "gdump with a minimum growth", names)
+    asking = "import os, signal\nos.kill(os.getpid(), signal.SIGUSR2)\nprint(len([str(i) * 10 for i in range(1000)]))"
+    done = run("prof:true,prof_dump_signal:12,prof_prefix:sig", "-c", asking, program=sys.executable, folder=folder)
+    names = [n for n in files(folder) if n.startswith("sig.")]
+    check(done.stdout == "1000\n" and len(names) == 1 and names[0].endswith(".0.m0.heap"), "signal", names, done)
     done = run("prof:true,prof_final:true,prof_prefix:no/such/place", "0", folder=folder)
     check(re.fullmatch(r'<ashlar>: failed to open "no/such/place\.\d+\.0\.f\.heap"\n', done.stderr), "failure", done)
     done = run("prof:true,prof_final:true,prof_prefix:", "0", folder=folder)
