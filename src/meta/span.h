@@ -32,9 +32,10 @@ struct span {
 	uint8_t shard;   /* slab: which bin of its class in the arena            [const while live] */
 	union {
 		uint8_t seen; /* slab: round that saw it, 0 once it is used: see arena/hollow.c [bin lock] */
-		_Atomic(bool) sampled; /* large: the profiler has a record of it  [owner sets; acquire/release] */
+		_Atomic(bool)
+			sampled; /* large: the profiler has a record of it  [owner sets; acquire/release] */
 	};
-	uint16_t hollow; /* slab: its pages that were purged                               [bin lock] */
+	uint16_t hollow;     /* slab: its pages that were purged                               [bin lock] */
 	struct chunk *chunk; /* that it begins in                                    [const while live] */
 	struct list link;    /* slab: in its bin; large: in its manual arena              [bin lock] */
 	uint64_t open[8];    /* slab: bit i set: region i is free                         [bin lock] */
