@@ -7,8 +7,8 @@
  *
  * Samples have the values alloc_objects, alloc_space (with what was freed, where the option prof_accum keeps that; else
  * the same as live), inuse_objects, inuse_space, pinned_space: estimates, corrected for sampling. pinned_space are the bytes
- * of slabs that these blocks keep from being given back: a slab's bytes, shared by the blocks in it. Labels: the thread, and
- * the arena by name or number. Symbols are left to readers: locations have addresses, mappings build ids.
+ * of slabs that these blocks keep from being given back: a slab's bytes, shared by the blocks in it. Labels: the thread, the
+ * arena by name or number, and how old the live samples are on the average. Symbols are left to readers: locations have addresses, mappings build ids.
  *
  * Fields may come in any order, and so nothing but one small message is ever kept: strings get their numbers when they are
  * sent, locations are told by their addresses. */
@@ -84,12 +84,15 @@ enum string {
 	STRING_THREAD,
 	STRING_THREAD_NAME,
 	STRING_ARENA,
+	STRING_AGE,
+	STRING_MILLISECONDS,
 	STRINGS
 };
 
 static const char *const strings[STRINGS] = {
 	"",      "alloc_objects", "alloc_space", "inuse_objects", "inuse_space", "pinned_space",
 	"count", "bytes",         "space",       "thread",        "thread_name", "arena",
+	"age",   "milliseconds",
 };
 
 #define MAPPINGS_MAX 4096u
@@ -315,6 +318,8 @@ static void put_label(struct writer *writer, enum string key, unsigned field, ui
 	label->used = 0;
 	put_field(label, 1, key);
 	put_field(label, field, value);
+	if (key == STRING_AGE)
+		put_field(label, 4, STRING_MILLISECONDS);
 	put_number(message, 3 << 3 | 2);
 	put_number(message, label->used);
 	memcpy(message->data + message->used, label->data, label->used);
@@ -334,6 +339,8 @@ static void put_labels(struct writer *writer, const struct view_site *site) {
 		put_label(writer, STRING_ARENA, 2, add_string(writer, name));
 	else
 		put_label(writer, STRING_ARENA, 3, site->arena);
+	if (site->live.objects != 0)
+		put_label(writer, STRING_AGE, 3, site->age / site->live.objects / 1000000);
 }
 
 static void put_sample(struct writer *writer, const struct view_site *site) {

@@ -72,6 +72,7 @@ struct site {
 	uint32_t arena;
 	struct prof_counts live, all; /* all: with those freed since         [STACKS] */
 	uint64_t pinned; /* bytes of pages that the live ones keep, by the last look      [STACKS] */
+	uint64_t age;    /* nanoseconds, of the live ones together, by the last look      [STACKS] */
 };
 
 /* One sampled block. */
@@ -121,7 +122,7 @@ struct sample *record_take(const void *block);
 /* Takes out the samples of one arena, or with NULL all, and hands them over one by one. */
 void record_take_all(const struct arena *arena, void (*take)(struct sample *sample));
 
-/* Sets the sites' `pinned`: of each slab, its bytes shared by its live blocks. */
+/* Sets the sites' `pinned`: of each slab, its bytes shared by its live blocks; and their `age`. */
 void record_note_pinned(void);
 
 /* -- sample.c -------------------------------------------------------------------------------------------------------- */
@@ -156,7 +157,7 @@ struct view_site {
 	unsigned depth, arena;
 	const struct view_thread *thread;
 	struct prof_counts live, all;
-	uint64_t pinned;
+	uint64_t pinned, age;
 };
 struct view {
 	void *memory;

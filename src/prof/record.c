@@ -113,6 +113,7 @@ static double share_of(const void *block) {
 
 /* Reads what changes under the locks of bins, which may not be waited for here. */
 RACY void record_note_pinned(void) {
+	uint64_t now = sample_now();
 	lock_take(&stacks_lock);
 	EACH_NODE(&count_sites, node)
 	container_of(node, struct site, node)->pinned = 0;
@@ -124,6 +125,7 @@ RACY void record_note_pinned(void) {
 			struct sample *sample = sample_of(node);
 			sample->site->pinned +=
 				(uint64_t)(share_of(sample->block) * (double)sample->eighths / 8);
+			sample->site->age += now - size_min(now, sample->born);
 		}
 		lock_drop(&stacks_lock);
 		lock_drop(&shards[i].lock);

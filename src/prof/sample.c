@@ -23,7 +23,7 @@ static double scale_of(unsigned power) {
 	double mean = (double)((uint64_t)1 << power);
 	if (power == 0)
 		return 0;
-	return power > 24 ? 0.5 - mean : 1 / arith_ln(1 - 1 / mean);
+	return power > 12 ? 0.5 - mean : 1 / arith_ln(1 - 1 / mean); /* the first to nine digits */
 }
 
 static uint64_t distance(uint64_t *random) {

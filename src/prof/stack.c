@@ -96,7 +96,8 @@ static void find_runtime(void) {
 	walk_function *function = _Unwind_Backtrace;
 	ip_function *ip = _Unwind_GetIP;
 	if ((function == NULL || ip == NULL) && dlopen != NULL && dlsym != NULL) {
-		void *runtime = dlopen(PATH, RTLD_LAZY | RTLD_LOCAL); /* stays */
+		static void *runtime; /* stays */
+		runtime = dlopen(PATH, RTLD_LAZY | RTLD_LOCAL);
 		if (runtime == NULL)
 			return;
 		*(void **)&function = dlsym(runtime, "_Unwind_Backtrace");
@@ -156,7 +157,7 @@ __attribute__((no_sanitize("address"))) static unsigned read_by_frames(void **fr
 #if ASHLAR_DEBUG >= 2
 /* What was walked is what the runtime finds. */
 static void audit_walk(walk_function *function, void **walked, unsigned length, unsigned most) {
-	void *frames[DEPTH_MAX + OWN_MAX], *copy[DEPTH_MAX + OWN_MAX];
+	void *frames[DEPTH_MAX + OWN_MAX] = {NULL}, *copy[DEPTH_MAX + OWN_MAX];
 	memcpy(copy, walked, length * sizeof *copy);
 	bool cut = length == most;
 	unsigned other = strip(frames, read_by_dwarf(function, frames, most)), own = strip(copy, length);

@@ -99,6 +99,7 @@ static void copy_sites(struct view *view) REQUIRES(stacks_lock) {
 			.live = site->live,
 			.all = site->all,
 			.pinned = site->pinned,
+			.age = site->age,
 		};
 		counts_add(&thread->live, &site->live);
 		counts_add(&thread->all, &site->all);

@@ -407,7 +407,7 @@ static void names_of_threads(void **state) {
 
 /* -- stacks ------------------------------------------------------------------------------------------------- */
 
-__attribute__((noinline, noclone)) static void *outer_call(size_t size) {
+__attribute__((noinline)) static void *outer_call(size_t size) {
 	void *block = malloc(size);
 	TEST_HIDE(block);
 	return block;
