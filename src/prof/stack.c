@@ -157,10 +157,11 @@ __attribute__((no_sanitize("address"))) static unsigned read_by_frames(void **fr
 #if ASHLAR_DEBUG >= 2
 /* What was walked is what the runtime finds. */
 static void audit_walk(walk_function *function, void **walked, unsigned length, unsigned most) {
-	void *frames[DEPTH_MAX + OWN_MAX] = {NULL}, *copy[DEPTH_MAX + OWN_MAX];
+	void *frames[DEPTH_MAX + OWN_MAX] = {NULL}, *copy[DEPTH_MAX + OWN_MAX] = {NULL};
 	memcpy(copy, walked, length * sizeof *copy);
 	bool cut = length == most;
-	unsigned other = strip(frames, read_by_dwarf(function, frames, most)), own = strip(copy, length);
+	unsigned found = read_by_dwarf(function, frames, most);
+	unsigned other = strip(frames, found), own = strip(copy, length);
 	unsigned common = cut || other > own ? (unsigned)size_min(own, other) : own;
 	must(cut || own == other, walked);
 	must(memcmp(copy, frames, common * sizeof *copy) == 0, walked);
