@@ -115,6 +115,12 @@ void arena_decay_all(uint64_t now, bool all) {
 	pool_decay(arena_pool(), now, all);
 }
 
+void arena_give_unused(uint64_t now) {
+	EACH_ARENA (arena, i)
+		page_decay(&arena->pages, now, true);
+	pool_decay(arena_pool(), now, true);
+}
+
 void arena_decay(struct arena *arena, uint64_t now, bool all) {
 	arena_hollow(arena, now, all);
 	page_decay(&arena->pages, now, all);
@@ -176,11 +182,18 @@ size_t arena_count_unused(void) {
 	return sum;
 }
 
+bool arena_sweeping(void) {
+	EACH_ARENA (arena, i)
+		if (arena->sweep.runs)
+			return true;
+	return false;
+}
+
 uint64_t arena_count_given(void) {
 	uint64_t sum = pool_read_stats(arena_pool()).purged;
 	EACH_ARENA (arena, i) {
 		struct page_stats pages = page_read_stats(&arena->pages);
-		sum += pages.purged[PAGE_DIRTY] - pages.muzzy;
+		sum += pages.purged[PAGE_DIRTY] - pages.muzzy + load_relaxed(&arena->hollowed);
 	}
 	return sum;
 }

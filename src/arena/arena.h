@@ -67,14 +67,15 @@ struct arena {
 	bool manual;                /* [const] */
 	unsigned node; /* [const while in the table] of the CPU that made it; its memory may be elsewhere */
 	uint64_t born; /* os_now() when it was made                     [const while in the table] */
-	_Atomic(size_t) oversize;  /* [atomic] its own copy of the threshold */
-	char name[ARENA_NAME_MAX]; /* [arenas lock] */
-	struct list larges;        /* [larges_lock] spans of its large blocks; only where `manual` */
-	struct lock larges_lock;   /* RANK_BIN */
-	struct sweep sweep;        /* [purge lock] */
-	_Atomic(size_t) hollow;    /* [atomic] pages of slabs that are not resident */
-	struct arena *next;        /* [arenas lock] of the records to use again */
-	struct pages pages;        /* pages.pool: the common one, or a manual arena's own */
+	_Atomic(size_t) oversize;   /* [atomic] its own copy of the threshold */
+	char name[ARENA_NAME_MAX];  /* [arenas lock] */
+	struct list larges;         /* [larges_lock] spans of its large blocks; only where `manual` */
+	struct lock larges_lock;    /* RANK_BIN */
+	struct sweep sweep;         /* [purge lock] */
+	_Atomic(size_t) hollow;     /* [atomic] pages of slabs that are not resident */
+	_Atomic(uint64_t) hollowed; /* [atomic] pages that became so, ever */
+	struct arena *next;         /* [arenas lock] of the records to use again */
+	struct pages pages;         /* pages.pool: the common one, or a manual arena's own */
 };
 
 struct arena_settings {
@@ -191,7 +192,9 @@ bool arena_resize_large(struct span *span, size_t size);
 
 /* Purges overdue pages of every arena and of the pools; with `all`, all unused pages. */
 void arena_decay_all(uint64_t now, bool all);
-/* The same of one arena, and of its pool. */
+/* Purges all unused pages, those inside of slabs left alone. */
+void arena_give_unused(uint64_t now);
+/* As arena_decay_all, of one arena and of its pool. */
 void arena_decay(struct arena *arena, uint64_t now, bool all);
 
 /* Bins per arena of a small class. */
@@ -208,6 +211,8 @@ struct bin *arena_bin(struct arena *arena, unsigned class, unsigned shard);
 
 /* Dirty and muzzy pages of all arenas and of the pools that are to be given back some time. */
 size_t arena_count_unused(void);
+/* Is some arena in the middle of looking through its slabs for pages to give back? Takes no lock; PURGE is held. */
+bool arena_sweeping(void);
 /* Pages the system has got back so far, those not counted that it may take but has not been made to. */
 uint64_t arena_count_given(void);
 

@@ -31,10 +31,11 @@ static void regions_of(const struct span *slab, unsigned page, unsigned *first, 
 	*end = (unsigned)size_min((page * PAGE + PAGE - 1) / info->bytes + 1, info->regions);
 }
 
+/* Not so a page behind the last region: no region can be taken that keeps the slab, and nobody ever wrote to it. */
 static bool is_empty(const struct span *slab, unsigned page) {
 	unsigned first, end;
 	regions_of(slab, page, &first, &end);
-	return first >= end || bitmap_next_clear(slab->open, SLAB_REGIONS, first) >= end;
+	return first < end && bitmap_next_clear(slab->open, SLAB_REGIONS, first) >= end;
 }
 
 /* Bits of the pages without a block that are not hollow yet, whole OS pages. */
@@ -56,8 +57,6 @@ static void set_open(struct span *slab, uint16_t pages, bool open) {
 	for (unsigned left = pages; left != 0; left &= left - 1) {
 		unsigned first, end;
 		regions_of(slab, bit_lowest(left), &first, &end);
-		if (first >= end)
-			continue;
 		if (open)
 			bitmap_set_range(slab->open, first, end - first);
 		else
@@ -98,6 +97,7 @@ static void open_again(struct arena *arena, struct bin *bin, struct group *group
 		set_open(slab, group->holes[i].taken, true);
 		slab->hollow |= group->holes[i].pages;
 		add_relaxed(&arena->hollow, bit_count(group->holes[i].pages));
+		add_relaxed(&arena->hollowed, bit_count(group->holes[i].pages));
 		bin_settle(bin, slab, &emptied);
 		if (slab->free < class_info[slab->class].regions && slab->seen == group->round) {
 			list_remove(&slab->link); /* behind those that are not visited yet */

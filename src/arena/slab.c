@@ -149,6 +149,8 @@ unsigned bin_fill(struct arena *arena, unsigned class, void **slots, unsigned co
 	lock_take(&bin->lock);
 	while (taken < count) {
 		struct span *slab = bin_fullest(bin);
+		if (slab != NULL && unlikely(slab->hollow != 0) && !page_may_refill(bit_count(slab->hollow)))
+			break;
 		if (slab != NULL)
 			bin->reused += slab != bin->last;
 		else if ((slab = new_slab(arena, bin, class)) == NULL)

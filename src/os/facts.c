@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -108,6 +109,18 @@ void os_start(void) {
 	os.overcommits = probe_number("/proc/sys/vm/overcommit_memory", 0) != 2;
 	os.max_maps = (size_t)probe_number("/proc/sys/vm/max_map_count", DEFAULT_MAX_MAPS);
 	errno = saved;
+}
+
+size_t os_space_limit(void) {
+	size_t least = SIZE_MAX;
+	int saved = errno;
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+		least = (size_t)limit.rlim_cur;
+	if (getrlimit(RLIMIT_DATA, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+		least = size_min(least, (size_t)limit.rlim_cur);
+	errno = saved;
+	return least;
 }
 
 /* The file counts in the kernel's own pages, whatever os.page_size says. */

@@ -100,6 +100,8 @@ uint64_t os_now_coarse(void);
 /* Nanoseconds since 1970. */
 uint64_t os_wall_time(void);
 
+/* Bytes of address space or of data that the process may have at most, whichever is less; SIZE_MAX: no limit. */
+size_t os_space_limit(void);
 /* Resident set of this process in bytes; 0 when unknown. */
 size_t os_resident(void);
 /* The part of it in transparent huge pages; 0 when unknown. Takes some hundred microseconds. */

@@ -34,6 +34,11 @@ bool growth_ask(struct pages *pages, size_t more, size_t *asked) {
 	return true;
 }
 
+bool page_may_refill(size_t pages) {
+	return likely(!load_relaxed(&growth_watched)) || event_hooks.refill == NULL ||
+	       event_hooks.refill(pages);
+}
+
 void growth_end(struct pages *pages, size_t asked) {
 	if (asked != 0)
 		event_hooks.grown(pages, asked);

@@ -117,6 +117,8 @@ struct page_stats {
 	size_t abandoned; /* bytes of address space that nobody took back */
 	size_t purged[PAGE_STATES], purges[PAGE_STATES], passes[PAGE_STATES];
 };
+/* May pages that were purged while they were handed out be used again? */
+bool page_may_refill(size_t pages);
 /* Pages handed out, without asking for the lock: a guess while others work. */
 size_t page_peek_active(const struct pages *pages);
 struct page_stats page_read_stats(struct pages *pages);

@@ -28,6 +28,8 @@ struct event_hooks {
 	 * it has taken them or failed to, `grown` is told. No lock is held but PURGE. */
 	bool (*grow)(size_t more);
 	void (*grown)(struct pages *pages, size_t more);
+	/* So many pages that went while they were handed out are about to be used again: false, they must not. Locks are held. */
+	bool (*refill)(size_t pages);
 	/* The process has allocated another stats_interval bytes. Called with no lock held, the thread suspended. */
 	void (*interval)(void);
 	/* While there is sampling: how many bytes are allocated before the next one that is sampled. `random` is the

@@ -50,6 +50,7 @@ bool limit_exceeded(void);
 /* For event_hooks. */
 bool limit_grow(size_t more);
 void limit_grown(struct pages *pages, size_t more);
+bool limit_refill(size_t pages);
 /* Would the hard limit refuse `size` bytes more? */
 bool limit_refuses(size_t size);
 /* In a forked child: what others were about to take. */

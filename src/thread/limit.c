@@ -4,8 +4,8 @@
  *
  *   used > soft   when an arena grows everything unused is purged, and so at every look at the clock; caches shrink,
  *                 threads share arenas. Until used falls CALM below it.
- *   used > hard   when an arena grows everything unused is purged. Where all that could not make room, it is not to grow:
- *                 pages in use + records + what it asks for > hard
+ *   used > hard   when an arena is to grow everything unused is purged. Where all that could not make room, it does not grow:
+ *                 pages in use + records + what it asks for > hard; nor are pages inside of slabs used again
  *
  * Nobody keeps the sum: it is made anew when an arena comes to hold more than it may unasked (`allowed`, see pages.h), before
  * the program touches the new pages, and says how much it may hold then:
@@ -13,7 +13,7 @@
  *   allowed = held + step        step = a part of what is left up to the next limit
  *
  * Whoever makes the sum also takes back from the other arenas what they are allowed beyond a step: they have shrunk since.
- * So all arenas together go beyond a limit by a step for each at most. Their counts are read without their locks, and what
+ * So all arenas together go beyond a limit by a step for each at most, and by what is asked for while a purge is waited for. Their counts are read without their locks, and what
  * moves at that moment from one place to another is in neither; a request between asking and having is in `promised`.
  *
  * Locks: none while adding up but BASE; purging takes PURGE; shrinking caches THREADS. */
@@ -52,7 +52,8 @@ static struct sum add_up(void) {
 		const struct pool *own = arena_own_pool(arena);
 		size_t pooled = own == NULL ? 0 : pool_peek_unused(own);
 		struct page_held held = page_peek_held(&arena->pages);
-		sum.used += held.pages + pooled;
+		size_t hollow = size_min(load_relaxed(&arena->hollow), held.pages - held.unused);
+		sum.used += held.pages - hollow + pooled;
 		sum.unused += held.unused + pooled;
 		sum.arenas++;
 	}
@@ -117,10 +118,10 @@ static void purge_for(size_t limit) {
 	struct sum before = add_up();
 	if (before.used <= limit || before.unused < worth(&before, limit) + load_relaxed(&stuck))
 		return;
+	uint64_t given = arena_count_given();
 	thread_purge(NULL, true);
 	add_relaxed(&purges, 1);
-	size_t left = add_up().unused;
-	store_relaxed(&stuck, left < before.unused ? 0 : left);
+	store_relaxed(&stuck, arena_count_given() != given ? 0 : add_up().unused);
 }
 
 bool limit_exceeded(void) {
@@ -149,10 +150,22 @@ bool limit_refuses(size_t size) {
 	return too_much(size_min(size, SIZE_LIMIT));
 }
 
+/* Only looks: a bin is locked. */
+bool limit_refill(size_t pages) {
+	if (!too_much(pages * PAGE))
+		return true;
+	add_relaxed(&refusals, 1);
+	return false;
+}
+
 bool limit_grow(size_t more) {
 	size_t all = add_relaxed(&promised, more) + more;
-	if (!too_much(all * PAGE))
+	size_t hard = load_relaxed(&limits[LIMIT_HARD]);
+	if (!too_much(all * PAGE)) {
+		if (hard != 0)
+			purge_for(hard - size_min(hard, all * PAGE));
 		return true;
+	}
 	sub_relaxed(&promised, more);
 	add_relaxed(&refusals, 1);
 	return false;

@@ -148,6 +148,7 @@ static void prepare(bool fast) {
 	event_hooks.suspended = word_suspended;
 	event_hooks.grow = limit_grow;
 	event_hooks.grown = limit_grown;
+	event_hooks.refill = limit_refill;
 	options_start();
 	check_purge();
 	prepare_records();

@@ -81,7 +81,10 @@ static void purge(uint64_t now) REQUIRES(purge_lock) {
 		store_relaxed(&next_drain, now + SECOND);
 		transfer_drain(false);
 	}
-	arena_decay_all(now, limit_exceeded());
+	bool exceeded = limit_exceeded();
+	arena_decay_all(now, false);
+	if (exceeded)
+		arena_give_unused(now);
 	audit(arena_audit_all());
 }
 
@@ -137,7 +140,10 @@ static bool reclaim_within_limit(size_t size) {
 bool thread_reclaim(size_t size) {
 	if (unlikely(limit_refuses(size)))
 		return reclaim_within_limit(size);
-	if (size > pool_read_stats(arena_pool()).pooled)
+	size_t pooled = pool_read_stats(arena_pool()).pooled, space = os_space_limit();
+	bool adds_up =
+		size < space && (space != SIZE_MAX || !os.overcommits); /* with what is not mapped yet */
+	if (pooled == 0 || (size > pooled && !adds_up))
 		return false;
 	thread_purge(NULL, true);
 	return pool_release(arena_pool());
@@ -192,11 +198,13 @@ static void help(void *argument) {
 		lock_take(&purge_lock);
 		purge_begin();
 		purge(os_now_coarse());
+		bool sweeping = arena_sweeping();
 		purge_end();
 		add_relaxed(&runs, 1);
 		if (arena_count_unused() > 0)
 			quiet = 0;
-		quiet = helper_sleep(quiet) ? 0 : quiet + 1;
+		bool woken = helper_sleep(sweeping ? 0 : quiet);
+		quiet = woken ? 0 : quiet + !sweeping;
 	}
 	store_release(&helper, HELPER_NONE);
 	os_wake(&helper, INT_MAX); /* who waits in stop_helper */

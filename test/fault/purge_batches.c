@@ -6,12 +6,12 @@
 #define _GNU_SOURCE
 #include "../harness.h"
 
-#include <ashlar/ashlar.h>
-
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+
+int SUT(mallctl)(const char *name, void *old, size_t *old_size, void *value, size_t size);
 
 enum mode { WORKS, PART, REFUSED };
 static _Atomic(int) mode;
@@ -50,7 +50,7 @@ static char *block[BLOCKS];
 static size_t figure(const char *name) {
 	uint64_t epoch = 1;
 	size_t value = 0, size = sizeof value;
-	CHECK(mallctl("epoch", NULL, NULL, &epoch, sizeof epoch) == 0);
+	CHECK(SUT(mallctl)("epoch", NULL, NULL, &epoch, sizeof epoch) == 0);
 	CHECK(mallctl(name, &value, &size, NULL, 0) == 0);
 	return value;
 }
@@ -66,7 +66,7 @@ static void round_of(enum mode how) {
 	for (int i = 0; i < BLOCKS; i += 2)
 		free(block[i]);
 	errno = 4711;
-	CHECK(mallctl("arena.4096.purge", NULL, NULL, NULL, 0) == 0);
+	CHECK(SUT(mallctl)("arena.4096.purge", NULL, NULL, NULL, 0) == 0);
 	CHECK(errno == 4711);
 	CHECK(figure("stats.arenas.0.pdirty") == 0);
 	for (int i = 0; i < BLOCKS; i += 2) {
