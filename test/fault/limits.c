@@ -243,6 +243,20 @@ static size_t demand(size_t rounds) {
 
 /* ---- address space and data ---- */
 
+/* What is free and what is not mapped yet are room together. */
+static void room_adds_up(void) {
+	for (size_t size = 100; size <= 180; size += 20) {
+		char *before = malloc((size - 40) << 20);
+		CHECK(before != NULL);
+		free(before);
+		char *block = malloc(size << 20);
+		CHECK(block != NULL);
+		block[(size << 20) - 1] = 1;
+		free(block);
+	}
+	CHECK(malloc((size_t)300 << 20) == NULL && errno == ENOMEM);
+}
+
 static void limited_address_space(void) {
 	start_threads(true);
 	exhaust((size_t)64 << 20);
@@ -404,6 +418,7 @@ static const struct {
 	const char *options;
 } trials[] = {
 	{"address-space", limited_address_space, RLIMIT_AS, (size_t)256 * MIB, ""},
+	{"address-space-adds-up", room_adds_up, RLIMIT_AS, (size_t)256 * MIB, ""},
 	{"little-address-space", very_little_address_space, RLIMIT_AS, (size_t)64 * MIB, ""},
 	{"data", limited_data, RLIMIT_DATA, (size_t)96 * MIB, ""},
 	{"locked", locked_memory, RLIMIT_AS, (size_t)256 * MIB, ""},

@@ -72,7 +72,7 @@ static size_t threads(void) {
 static void load(double seconds, unsigned calls_a_second) {
 	static uint64_t random = 1;
 	for (unsigned i = 0; i < seconds * calls_a_second; i += 2) {
-		free(malloc(16 + test_below(&random, 16 << test_below(&random, 6))));
+		free(malloc(16 + test_below(&random, (size_t)16 << test_below(&random, 6))));
 		pass(2.0 / calls_a_second);
 	}
 }
