@@ -54,12 +54,18 @@ struct stack {
 	void *frames[];
 };
 
+/* Pages that can be read, without a gap: [start, end). */
+struct extent {
+	uintptr_t start, end;
+};
+
 struct prof_thread {
 	struct list link; /* all, oldest first                              [STACKS] */
 	uint64_t uid;
 	uint32_t sites;           /*                                         [STACKS] */
 	bool ended;               /*                                         [STACKS] */
 	_Atomic(bool) active;     /* [atomic] */
+	struct extent known;      /* of its stack                    [owner thread] */
 	char name[PROF_NAME_MAX]; /*                                         [STACKS] */
 	size_t place;             /* in a view that is being made            [STACKS] */
 	uint32_t log, log_index;  /* its place in the log of that number     [STACKS] */
@@ -134,16 +140,23 @@ uint64_t sample_now(void);
 
 /* -- stack.c --------------------------------------------------------------------------------------------------------- */
 
-/* Reads the calling thread's stack, from the caller of the public function on. No lock is held, the thread suspended. */
-void stack_read(struct trace *trace);
+/* Reads the calling thread's stack, from the caller of the public function on. No lock is held, the thread suspended.
+ * thread may be NULL. */
+void stack_read(struct trace *trace, struct prof_thread *thread);
 
 /* What may allocate. */
 void stack_prepare(void);
 
+/* Can the word at `at` be read, and whatever is between it and what is known already? *known grows, and is not asked for
+ * again: stacks in use stay. */
+bool stack_is_readable(uintptr_t at, struct extent *known);
+/* The stack in use has a frame at `at`, but may be another one than the last time. */
+void stack_begin(uintptr_t at, struct extent *known);
+
 /* -- walk.c ---------------------------------------------------------------------------------------------------------- */
 
 /* Callers of the caller, innermost first, at most `most`; 0: cannot be told this way. */
-unsigned walk_read(void **frames, unsigned most);
+unsigned walk_read(void **frames, unsigned most, struct extent *known);
 
 /* -- view.c ---------------------------------------------------------------------------------------------------------- */
 

@@ -201,7 +201,7 @@ static void take_sample(struct prof_thread *thread, void *block, size_t asked) {
 	struct trace trace;
 	if (opt.prof_sys_thread_name)
 		count_name_thread(thread);
-	stack_read(&trace);
+	stack_read(&trace, thread);
 	struct sample sample = {.block = block,
 	                        .usable = usable_of(block),
 	                        .asked = asked,
@@ -236,7 +236,7 @@ static NOINLINE void end_sample(struct cache *self, struct sample *sample) {
 	bool logged = log != 0 && sample->log == log;
 	if (logged || recent_knows(sample)) {
 		struct trace trace;
-		stack_read(&trace);
+		stack_read(&trace, thread);
 		recent_leave(sample, thread, &trace);
 		if (logged)
 			log_enter(sample, thread, &trace);

@@ -4,8 +4,8 @@
  *            others by the C runtime's own unwinder, which is looked up when profiling is first switched on, not linked
  *            with, and takes no lock where both it and the C library can find tables without (glibc 2.35, gcc 12); it may
  *            take that of the loader elsewhere, which is why no lock of ours is held
- *   frame    the chain of frame pointers: faster, for programs that were compiled with them. A link is followed only
- *            upwards, by STEP_MAX at most, and only into memory that can be read
+ *   frame    the chain of frame pointers, for programs that were compiled with them. A link is followed only upwards, by
+ *            STEP_MAX at most, and only into the thread's stack: memory that can be read, without a gap from here to there
  *   a function of the program's
  *
  * What they find begins inside this library; those callers are left out. */
@@ -70,6 +70,23 @@ static unsigned strip(void **frames, unsigned depth) {
 	return depth - own;
 }
 
+/* -- memory ---------------------------------------------------------------------------------------------------- */
+
+bool stack_is_readable(uintptr_t at, struct extent *known) {
+	if (at < known->start)
+		return false;
+	while (at >= known->end && os_readable((const void *)known->end))
+		known->end += PAGE;
+	return at < known->end;
+}
+
+void stack_begin(uintptr_t at, struct extent *known) {
+	if (at - known->start < known->end - known->start)
+		return;
+	known->start = round_down(at, PAGE);
+	known->end = known->start + PAGE;
+}
+
 /* -- dwarf ----------------------------------------------------------------------------------------------------- */
 
 struct walk {
@@ -125,23 +142,17 @@ struct frame {
 	void *back;
 };
 
-/* Each page is asked for once: frames that are in use stay readable. */
-static bool is_readable(const struct frame *frame, uintptr_t *page) {
-	for (uintptr_t at = (uintptr_t)frame; at <= (uintptr_t)&frame->back; at += sizeof(void *)) {
-		if (round_down(at, PAGE) == *page)
-			continue;
-		if (!os_readable((const void *)at))
-			return false;
-		*page = round_down(at, PAGE);
-	}
-	return true;
+static bool is_readable(const struct frame *frame, struct extent *known) {
+	return (uintptr_t)frame % sizeof(void *) == 0 && stack_is_readable((uintptr_t)frame, known) &&
+	       stack_is_readable((uintptr_t)&frame->back, known);
 }
 
-__attribute__((no_sanitize("address"))) static unsigned read_by_frames(void **frames, unsigned most) {
+__attribute__((no_sanitize("address"))) static unsigned read_by_frames(void **frames, unsigned most,
+                                                                       struct extent *known) {
 	const struct frame *frame = __builtin_frame_address(0);
-	uintptr_t page = 0;
 	unsigned used = 0;
-	while (used < most && is_readable(frame, &page) && frame->back != NULL) {
+	stack_begin((uintptr_t)frame, known);
+	while (used < most && is_readable(frame, known) && frame->back != NULL) {
 		frames[used++] = frame->back;
 		const struct frame *up = frame->up;
 		uintptr_t step = (uintptr_t)up - (uintptr_t)frame; /* downwards: a very large one */
@@ -168,11 +179,10 @@ static void audit_walk(walk_function *function, void **walked, unsigned length, 
 }
 #endif
 
-/* What experimental.hooks.prof_backtrace reads at first. */
-static void read_default(void **frames, unsigned *length, unsigned most) {
+static void read_own(void **frames, unsigned *length, unsigned most, struct extent *known) {
 	walk_function *function = (walk_function *)load_acquire(&walk);
 	bool by_tables = opt_now(prof_unwinder) == PROF_UNWINDER_DWARF;
-	*length = by_tables ? walk_read(frames, most) : 0;
+	*length = by_tables ? walk_read(frames, most, known) : 0;
 	if (*length != 0) {
 		if (function != NULL)
 			audit(audit_walk(function, frames, *length, most));
@@ -181,7 +191,13 @@ static void read_default(void **frames, unsigned *length, unsigned most) {
 	if (by_tables && function != NULL)
 		*length = read_by_dwarf(function, frames, most);
 	else
-		*length = read_by_frames(frames, most);
+		*length = read_by_frames(frames, most, known);
+}
+
+/* What experimental.hooks.prof_backtrace reads at first. */
+static void read_default(void **frames, unsigned *length, unsigned most) {
+	struct extent known = {0, 0};
+	read_own(frames, length, most, &known);
 }
 
 prof_backtrace *prof_reader(void) {
@@ -193,9 +209,13 @@ void prof_set_reader(prof_backtrace *function) {
 	store_relaxed(&reader, function);
 }
 
-NOINLINE void stack_read(struct trace *trace) {
+NOINLINE void stack_read(struct trace *trace, struct prof_thread *thread) {
 	unsigned length = 0, most = opt.prof_bt_max;
-	prof_reader()(trace->frames, &length, most + OWN_MAX);
+	prof_backtrace *function = prof_reader();
+	if (function == read_default && thread != NULL)
+		read_own(trace->frames, &length, most + OWN_MAX, &thread->known);
+	else
+		function(trace->frames, &length, most + OWN_MAX);
 	length = strip(trace->frames, (unsigned)size_min(length, most + OWN_MAX));
 	if (length == 0)
 		trace->frames[length++] = (void *)(uintptr_t)stack_read; /* it is not known */

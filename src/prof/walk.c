@@ -9,9 +9,14 @@
  *                                                          v
  *                          instructions, from the function's beginning on: how the rule changes
  *
- * Rules are kept by the address and the eight bytes of code before it, so that those of a library that has gone are not
- * taken for another's. Entries are written without a lock: one that was written by two at a time does not check. Whatever
- * is not as simple as this (signal frames, expressions, code without tables) is left to the runtime's unwinder. */
+ * A rule is kept with its FDE's place in the sorted table. It is used only while the object that is there now has an FDE
+ * for the address at that place, and the FDE and its CIE have the bytes that the rule was worked out from: a library may
+ * have been unloaded, and another one, with the same code even, loaded where it was. Objects are found without the
+ * loader's lock. Entries are written without a lock: one that was written by two at a time does not check. Whatever is
+ * not as simple as this (signal frames, expressions, code without tables) is left to the runtime's unwinder.
+ *
+ * Tables can be wrong: a word is read only above the last frame, at most STEP_MAX from it, and where everything from here
+ * to there can be read. */
 #define _GNU_SOURCE 1
 #include <dlfcn.h>
 #include <string.h>
@@ -273,28 +278,93 @@ static bool read_fde(const uint8_t *fde, uintptr_t pc, struct row *row) {
 	return true;
 }
 
-/* The description of the function at `pc`; NULL: there is none, or it is not found in the usual way. */
-static const uint8_t *find_fde(uintptr_t pc) {
-	struct dl_find_object object;
-	if (_dl_find_object == NULL || _dl_find_object((void *)pc, &object) != 0 ||
-	    object.dlfo_eh_frame == NULL)
-		return NULL;
-	const uint8_t *header = object.dlfo_eh_frame;
-	if (header[0] != 1 || header[1] != PC_SDATA4 || header[2] != UDATA4 || header[3] != HDR_TABLE)
-		return NULL;
-	uint32_t count;
-	memcpy(&count, header + 8, sizeof count);
-	const int32_t *table = (const int32_t *)(const void *)(header + 12); /* pairs: code, description */
-	int64_t wanted = (int64_t)(pc - (uintptr_t)header);
-	uint32_t low = 0, high = count;
+/* The object that the last address was in, and its table. */
+struct object {
+	uintptr_t start, size;
+	const uint8_t *header; /* NULL: it has none, or not of the usual kind */
+	uint32_t count;        /* of FDEs */
+	const uint8_t *cie;    /* mixed last, and: */
+	uint64_t mixed;
+};
+
+/* False: nothing is known about what is there. */
+static bool find_object(struct object *object, uintptr_t at) {
+	struct dl_find_object found;
+	if (at - object->start < object->size)
+		return object->header != NULL;
+	*object = (struct object){.size = 0};
+	if (_dl_find_object == NULL || _dl_find_object((void *)at, &found) != 0)
+		return false;
+	object->start = (uintptr_t)found.dlfo_map_start;
+	object->size = (uintptr_t)found.dlfo_map_end - object->start;
+	const uint8_t *header = found.dlfo_eh_frame;
+	if (header == NULL || header[0] != 1 || header[1] != PC_SDATA4 || header[2] != UDATA4 ||
+	    header[3] != HDR_TABLE)
+		return false;
+	object->header = header;
+	memcpy(&object->count, header + 8, sizeof object->count);
+	return true;
+}
+
+/* Pairs: where a function begins, and its FDE; from the header on. */
+static const int32_t *pair_at(const struct object *object, uint32_t place) {
+	return (const int32_t *)(const void *)(object->header + 12) + 2 * (size_t)place;
+}
+
+static const uint8_t *fde_at(const struct object *object, uint32_t place) {
+	return object->header + pair_at(object, place)[1];
+}
+
+/* The last function that begins at or before `at`; count: there is none. */
+static uint32_t find_place(const struct object *object, uintptr_t at) {
+	int64_t wanted = (int64_t)(at - (uintptr_t)object->header);
+	uint32_t low = 0, high = object->count;
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
-		if (table[2 * (size_t)middle] <= wanted)
+		if (pair_at(object, middle)[0] <= wanted)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low == 0 ? NULL : header + table[2 * (size_t)low - 1];
+	return low == 0 ? object->count : low - 1;
+}
+
+/* Would it be found there? */
+static bool is_place(const struct object *object, uint64_t place, uintptr_t at) {
+	int64_t wanted = (int64_t)(at - (uintptr_t)object->header);
+	return place < object->count && pair_at(object, (uint32_t)place)[0] <= wanted &&
+	       (place + 1 == object->count || pair_at(object, (uint32_t)place + 1)[0] > wanted);
+}
+
+static uint64_t mix_bytes(uint64_t sum, struct cursor cursor) {
+	while (cursor.at < cursor.end) {
+		uint64_t word;
+		size_t left = (size_t)(cursor.end - cursor.at);
+		if (left >= sizeof word) { /* of one size, without a call */
+			memcpy(&word, cursor.at, sizeof word);
+			cursor.at += sizeof word;
+		} else {
+			word = take_bytes(&cursor, left);
+		}
+		sum ^= word;
+		sum = (sum << 23 | sum >> 41) * 0x9e3779b97f4a7c15u;
+	}
+	return sum;
+}
+
+/* Of all that a rule follows from, but the address it is for. */
+static uint64_t mix_description(struct object *object, const uint8_t *fde) {
+	struct cursor cursor = record_at(fde);
+	uint64_t sum = mix_bytes((uintptr_t)fde, (struct cursor){fde, cursor.end});
+	if (cursor.at == cursor.end)
+		return sum;
+	const uint8_t *cie = cursor.at;
+	cie -= take_signed4(&cursor);
+	if (cie != object->cie) {
+		object->mixed = mix_bytes(0, (struct cursor){cie, record_at(cie).end});
+		object->cie = cie;
+	}
+	return sum ^ object->mixed;
 }
 
 /* -- rules ----------------------------------------------------------------------------------------------------- */
@@ -303,10 +373,9 @@ static const uint8_t *find_fde(uintptr_t pc) {
  *   | rbp at    | offset            | kind |       rbp at: from the frame's end; 0: it is the same      */
 enum { RULE_NONE, RULE_RSP, RULE_RBP, RULE_END };
 
-static uint64_t work_out(uintptr_t pc) {
+static uint64_t work_out(const uint8_t *fde, uintptr_t at) {
 	struct row row = {.base = 0};
-	const uint8_t *fde = find_fde(pc);
-	if (fde == NULL || !read_fde(fde, pc, &row))
+	if (!read_fde(fde, at, &row))
 		return RULE_NONE;
 	if (row.ra.how == KEPT_NOWHERE)
 		return RULE_END;
@@ -319,28 +388,34 @@ static uint64_t work_out(uintptr_t pc) {
 	return rbp << 32 | (uint64_t)row.offset << 2 | (row.base == RSP ? RULE_RSP : RULE_RBP);
 }
 
-static struct {
-	_Atomic(uint64_t) pc, rule, check; /* [atomic]; check = pc ^ rule ^ the code before pc */
+static struct rule {
+	_Atomic(uint64_t) pc, rule, place, check; /* [atomic]; check = pc ^ rule ^ mix_description() */
 } rules[ENTRIES];
 
 /* The rule for whoever called from just before `pc`. */
-static uint64_t rule_of(uintptr_t pc) {
-	size_t at = (pc * 0x9e3779b97f4a7c15u) >> 51 & (ENTRIES - 1);
-	uint64_t code = 0, rule;
-	bool known = load_relaxed(&rules[at].pc) == pc;
-	if (known) {
-		rule = load_relaxed(&rules[at].rule);
-		memcpy(&code, (const void *)(pc - sizeof code), sizeof code);
-		if (load_relaxed(&rules[at].check) == (pc ^ rule ^ code))
+static uint64_t rule_of(struct object *object, uintptr_t pc) {
+	struct rule *kept = &rules[(pc * 0x9e3779b97f4a7c15u) >> 51 & (ENTRIES - 1)];
+	uintptr_t at = pc - 1;
+	if (!find_object(object, at))
+		return RULE_NONE;
+	if (load_relaxed(&kept->pc) == pc) {
+		uint64_t rule = load_relaxed(&kept->rule), place = load_relaxed(&kept->place);
+		if (is_place(object, place, at) &&
+		    load_relaxed(&kept->check) ==
+		            (pc ^ rule ^ mix_description(object, fde_at(object, (uint32_t)place))))
 			return rule;
 	}
-	rule = work_out(pc - 1);
-	if (rule == RULE_NONE || pc % PAGE < sizeof code) /* there may be nothing before it to be read */
+	uint32_t place = find_place(object, at);
+	if (place == object->count)
+		return RULE_NONE;
+	const uint8_t *fde = fde_at(object, place);
+	uint64_t rule = work_out(fde, at);
+	if (rule == RULE_NONE)
 		return rule;
-	memcpy(&code, (const void *)(pc - sizeof code), sizeof code);
-	store_relaxed(&rules[at].pc, pc);
-	store_relaxed(&rules[at].rule, rule);
-	store_relaxed(&rules[at].check, pc ^ rule ^ code);
+	store_relaxed(&kept->pc, pc);
+	store_relaxed(&kept->rule, rule);
+	store_relaxed(&kept->place, place);
+	store_relaxed(&kept->check, pc ^ rule ^ mix_description(object, fde));
 	return rule;
 }
 
@@ -350,12 +425,15 @@ static uintptr_t word_at(uintptr_t at) {
 	return word;
 }
 
-__attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsigned most) {
+__attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsigned most,
+                                                           struct extent *known) {
+	struct object object = {.size = 0};
 	uintptr_t pc, sp, fp;
 	unsigned used = 0;
 	__asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2" : "=r"(pc), "=r"(sp), "=r"(fp));
+	stack_begin(sp, known);
 	while (used < most) {
-		uint64_t rule = rule_of(pc);
+		uint64_t rule = rule_of(&object, pc);
 		unsigned kind = rule & 3;
 		if (kind == RULE_END)
 			break;
@@ -363,6 +441,8 @@ __attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsign
 		if (kind == RULE_NONE || step < sizeof pc || step > STEP_MAX || step % sizeof pc != 0)
 			return 0;
 		uintptr_t saved = end + (uintptr_t)(int32_t)(rule >> 32);
+		if ((saved != end && saved - sp > step - sizeof fp) || !stack_is_readable(end - 1, known))
+			return 0;
 		if (saved != end)
 			fp = word_at(saved);
 		pc = word_at(end - sizeof pc);
@@ -376,9 +456,10 @@ __attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsign
 
 #else
 
-unsigned walk_read(void **frames, unsigned most) {
+unsigned walk_read(void **frames, unsigned most, struct extent *known) {
 	(void)frames;
 	(void)most;
+	(void)known;
 	return 0;
 }
 
