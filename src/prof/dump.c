@@ -75,6 +75,27 @@ static bool make_name(char name[PATH_MAX], enum dump_trigger trigger) {
 
 /* -- writing --------------------------------------------------------------------------------------------------- */
 
+/* In memory of its own: who dumps may have a small stack. */
+struct room {
+	struct output out;
+	char name[PATH_MAX];
+};
+
+static size_t room_bytes(void) {
+	return round_up(sizeof(struct room), size_max(os.page_size, PAGE));
+}
+
+/* Zeroed; NULL: no memory. */
+static struct room *make_room(void) {
+	void *memory;
+	return os_map(NULL, room_bytes(), &memory) == 0 ? memory : NULL;
+}
+
+static void end_room(struct room *room) {
+	if (room != NULL)
+		(void)os_unmap(room, room_bytes());
+}
+
 static int dump_to(struct output *out) {
 	struct view view;
 	bool proto = opt_now(prof_format) == PROF_FORMAT_PROTO;
@@ -91,12 +112,12 @@ static int dump_to(struct output *out) {
 
 enum dump_result { DUMP_DONE, DUMP_NOT_OPENED, DUMP_NOT_WRITTEN };
 
-static enum dump_result dump_to_file(const char *name) {
+static enum dump_result dump_to_file(struct room *room, const char *name) {
 	int file = os_create(name);
 	if (file < 0)
 		return DUMP_NOT_OPENED;
-	struct output out = output_to_file(file);
-	int error = dump_to(&out);
+	room->out.file = file;
+	int error = dump_to(&room->out);
 	os_close(file);
 	if (error != 0)
 		return DUMP_NOT_WRITTEN;
@@ -108,17 +129,22 @@ static enum dump_result dump_to_file(const char *name) {
 
 /* Whoever comes here again, from a function of the program's that a dump calls, is suspended already. */
 static int dump_as(enum dump_trigger trigger, const char *name) {
-	char made[PATH_MAX];
 	int saved = errno;
 	void *was = event_suspend();
-	bool named = name != NULL || make_name(made, trigger);
-	enum dump_result result = named ? dump_to_file(name != NULL ? name : made) : DUMP_NOT_OPENED;
+	struct room *room = make_room();
+	bool named = room == NULL || name != NULL || make_name(room->name, trigger);
+	enum dump_result result = DUMP_NOT_OPENED;
+	if (room == NULL)
+		result = DUMP_NOT_WRITTEN;
+	else if (named)
+		result = dump_to_file(room, name != NULL ? name : room->name);
 	event_resume(was);
 	errno = saved;
 	if (named && trigger != DUMP_ASKED && result == DUMP_NOT_OPENED)
-		guard_warn("<ashlar>: failed to open \"%s\"\n", made);
+		guard_warn("<ashlar>: failed to open \"%s\"\n", room->name);
 	if (named && trigger != DUMP_ASKED && result == DUMP_NOT_WRITTEN)
 		guard_warn("<ashlar>: failed to write during heap profile flush\n");
+	end_room(room);
 	return result == DUMP_DONE ? 0 : EFAULT;
 }
 
@@ -126,20 +152,27 @@ int prof_dump(const char *name) {
 	return dump_as(DUMP_ASKED, name);
 }
 
-int prof_dump_to_file(int file) {
-	struct output out = output_to_file(file);
+static int dump_through(int file, prof_writer *write, void *opaque) {
 	void *was = event_suspend();
-	int error = dump_to(&out);
+	struct room *room = make_room();
+	int error = ENOMEM;
+	if (room != NULL) {
+		room->out.file = file;
+		room->out.call = write;
+		room->out.opaque = opaque;
+		error = dump_to(&room->out);
+	}
+	end_room(room);
 	event_resume(was);
 	return error;
 }
 
+int prof_dump_to_file(int file) {
+	return dump_through(file, NULL, NULL);
+}
+
 int prof_dump_to_call(prof_writer *write, void *opaque) {
-	struct output out = output_to_call(write, opaque);
-	void *was = event_suspend();
-	int error = dump_to(&out);
-	event_resume(was);
-	return error;
+	return dump_through(-1, write, opaque);
 }
 
 prof_dumped *prof_dump_hook(void) {

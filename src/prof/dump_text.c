@@ -124,7 +124,7 @@ static void put_short_head(struct output *out, const struct view *view, double m
 /* -- both ------------------------------------------------------------------------------------------------------------ */
 
 static void put_maps(struct output *out) {
-	char path[64], buffer[2048];
+	char path[64];
 	size_t got;
 	struct text text = text_over(path, sizeof path);
 	text_add(&text, "/proc/%u/task/%u/maps", os_process_id(), os_process_id());
@@ -134,8 +134,11 @@ static void put_maps(struct output *out) {
 	if (file < 0)
 		return;
 	output_text(out, "\nMAPPED_LIBRARIES:\n");
-	while ((got = os_read(file, buffer, sizeof buffer)) != 0)
-		output_bytes(out, buffer, got);
+	(void)output_end(out); /* its room is free now */
+	while ((got = os_read(file, out->data, sizeof out->data - 1)) != 0) {
+		out->used = got;
+		(void)output_end(out);
+	}
 	os_close(file);
 }
 

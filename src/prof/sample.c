@@ -197,7 +197,9 @@ static bool enter_sample(struct prof_thread *thread, const struct trace *trace, 
 	return false;
 }
 
-static void take_sample(struct prof_thread *thread, void *block, size_t asked) {
+/* Returns the bytes it stands for; 0: none was taken. Not part of its caller, so that the trace is gone from a small stack
+ * when a dump begins. */
+static NOINLINE uint64_t take_sample(struct prof_thread *thread, void *block, size_t asked) {
 	struct trace trace;
 	if (opt.prof_sys_thread_name)
 		count_name_thread(thread);
@@ -209,20 +211,23 @@ static void take_sample(struct prof_thread *thread, void *block, size_t asked) {
 	                        .log = log_number()};
 	sample_weigh(&sample);
 	if (!enter_sample(thread, &trace, &sample))
-		return;
+		return 0;
 	probe(alloc, block, sample.usable, sample.weighed);
 	prof_sampled *call = load_relaxed(&sampled);
 	if (call != NULL)
 		call(block, asked, trace.frames, trace.depth, sample.usable);
-	dump_consider(sample.weighed);
+	return sample.weighed;
 }
 
 NOINLINE void prof_note(struct cache *self, void *block, size_t asked) {
 	int saved = errno;
 	void *was = event_suspend();
 	struct prof_thread *thread = self == NULL ? NULL : count_thread(self);
+	uint64_t weighed = 0;
 	if (thread != NULL && load_relaxed(&thread->active))
-		take_sample(thread, block, asked);
+		weighed = take_sample(thread, block, asked);
+	if (weighed != 0)
+		dump_consider(weighed);
 	event_resume(was);
 	errno = saved;
 }
