@@ -155,7 +155,7 @@ void stack_begin(uintptr_t at, struct extent *known);
 
 /* -- walk.c ---------------------------------------------------------------------------------------------------------- */
 
-/* Callers of the caller, innermost first, at most `most`; 0: cannot be told this way. */
+/* Callers of the caller, innermost first, at most `most`; 0: cannot be told this way, and *known is as it was. */
 unsigned walk_read(void **frames, unsigned most, struct extent *known);
 
 /* -- view.c ---------------------------------------------------------------------------------------------------------- */

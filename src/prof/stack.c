@@ -5,7 +5,7 @@
  *            with, and takes no lock where both it and the C library can find tables without (glibc 2.35, gcc 12); it may
  *            take that of the loader elsewhere, which is why no lock of ours is held
  *   frame    the chain of frame pointers, for programs that were compiled with them. A link is followed only upwards, by
- *            STEP_MAX at most, and only into the thread's stack: memory that can be read, without a gap from here to there
+ *            STEP_MAX at most, and only into memory that can be read
  *   a function of the program's
  *
  * What they find begins inside this library; those callers are left out. */
@@ -142,17 +142,23 @@ struct frame {
 	void *back;
 };
 
-static bool is_readable(const struct frame *frame, struct extent *known) {
-	return (uintptr_t)frame % sizeof(void *) == 0 && stack_is_readable((uintptr_t)frame, known) &&
-	       stack_is_readable((uintptr_t)&frame->back, known);
+/* Each page is asked for once a walk, not remembered for longer: what a chain leads to need not be a stack. */
+static bool is_readable(const struct frame *frame, uintptr_t *page) {
+	for (uintptr_t at = (uintptr_t)frame; at <= (uintptr_t)&frame->back; at += sizeof(void *)) {
+		if (round_down(at, PAGE) == *page)
+			continue;
+		if (!os_readable((const void *)at))
+			return false;
+		*page = round_down(at, PAGE);
+	}
+	return true;
 }
 
-__attribute__((no_sanitize("address"))) static unsigned read_by_frames(void **frames, unsigned most,
-                                                                       struct extent *known) {
+__attribute__((no_sanitize("address"))) static unsigned read_by_frames(void **frames, unsigned most) {
 	const struct frame *frame = __builtin_frame_address(0);
+	uintptr_t page = 0;
 	unsigned used = 0;
-	stack_begin((uintptr_t)frame, known);
-	while (used < most && is_readable(frame, known) && frame->back != NULL) {
+	while (used < most && is_readable(frame, &page) && frame->back != NULL) {
 		frames[used++] = frame->back;
 		const struct frame *up = frame->up;
 		uintptr_t step = (uintptr_t)up - (uintptr_t)frame; /* downwards: a very large one */
@@ -191,7 +197,7 @@ static void read_own(void **frames, unsigned *length, unsigned most, struct exte
 	if (by_tables && function != NULL)
 		*length = read_by_dwarf(function, frames, most);
 	else
-		*length = read_by_frames(frames, most, known);
+		*length = read_by_frames(frames, most);
 }
 
 /* What experimental.hooks.prof_backtrace reads at first. */

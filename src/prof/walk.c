@@ -429,9 +429,10 @@ __attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsign
                                                            struct extent *known) {
 	struct object object = {.size = 0};
 	uintptr_t pc, sp, fp;
+	struct extent seen = *known;
 	unsigned used = 0;
 	__asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2" : "=r"(pc), "=r"(sp), "=r"(fp));
-	stack_begin(sp, known);
+	stack_begin(sp, &seen);
 	while (used < most) {
 		uint64_t rule = rule_of(&object, pc);
 		unsigned kind = rule & 3;
@@ -441,7 +442,7 @@ __attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsign
 		if (kind == RULE_NONE || step < sizeof pc || step > STEP_MAX || step % sizeof pc != 0)
 			return 0;
 		uintptr_t saved = end + (uintptr_t)(int32_t)(rule >> 32);
-		if ((saved != end && saved - sp > step - sizeof fp) || !stack_is_readable(end - 1, known))
+		if ((saved != end && saved - sp > step - sizeof fp) || !stack_is_readable(end - 1, &seen))
 			return 0;
 		if (saved != end)
 			fp = word_at(saved);
@@ -451,6 +452,7 @@ __attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsign
 			break;
 		frames[used++] = (void *)pc;
 	}
+	*known = seen;
 	return used;
 }
 
