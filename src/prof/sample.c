@@ -120,17 +120,7 @@ void prof_reset(unsigned power) {
 	thread_call_all();
 }
 
-static void drop_freed(struct sample *sample) {
-	prof_sample_freed *call = load_relaxed(&freed);
-	if (call != NULL)
-		call(sample->block, sample->usable);
-	drop(sample);
-}
-
-static void reset_arena(const void *arena) {
-	if (load_relaxed(&prof_live) != 0)
-		record_take_all(arena, drop_freed);
-}
+static void reset_arena(const void *arena);
 
 void prof_start(void) {
 	event_hooks.distance = distance;
@@ -249,6 +239,16 @@ static NOINLINE void end_sample(struct cache *self, struct sample *sample) {
 	base_give(BASE_SAMPLE, sample);
 	event_resume(was);
 	errno = saved;
+}
+
+/* Its block goes with its arena. */
+static void end_unnamed(struct sample *sample) {
+	end_sample(thread_self(), sample);
+}
+
+static void reset_arena(const void *arena) {
+	if (load_relaxed(&prof_live) != 0)
+		record_take_all(arena, end_unnamed);
 }
 
 NOINLINE void prof_forget(struct cache *self, const void *block) {
