@@ -104,7 +104,8 @@ void count_name_thread(struct prof_thread *thread) {
 	char name[PROF_NAME_MAX];
 	os_thread_name(name);
 	for (char *at = name; *at != 0; at++)
-		*at = is_printable(*at) ? *at : '?';
+		if (!is_printable(*at))
+			*at = '?';
 	lock_take(&stacks_lock);
 	memcpy(thread->name, name, sizeof thread->name);
 	lock_drop(&stacks_lock);
