@@ -151,9 +151,10 @@ bool arena_is_manual(const struct arena *arena);
 /* Frees every block. Nobody else uses the arena meanwhile, and no cache holds its blocks. EFAULT: not a manual one. Only
  * PURGE is held. */
 int arena_reset(struct arena *arena);
-/* The same, and everything goes back to where it came from; arena_at knows it no more. EFAULT: not a manual one, or it
- * has threads. */
-int arena_destroy(struct arena *arena);
+/* Its end has two halves: arena_at knows it no more, while its blocks live; false: not a manual one, or it has threads, and
+ * nothing was done. / Then it is reset, and everything goes back to where it came from. */
+bool arena_retire(struct arena *arena);
+void arena_destroy(struct arena *arena);
 
 /* May these blocks wait where any thread can get them? Not those of manual arenas. */
 bool arena_may_travel(void *const *blocks, unsigned count);

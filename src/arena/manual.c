@@ -60,8 +60,6 @@ static void free_larges(struct arena *arena) {
 }
 
 static void free_blocks(struct arena *arena) {
-	if (event_hooks.reset != NULL)
-		event_hooks.reset(arena);
 	free_larges(arena);
 	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
 		EACH_BIN (arena, class, bin)
@@ -121,9 +119,11 @@ static void forget(struct arena *arena) {
 	lock_drop(&pages->lock);
 }
 
-int arena_destroy(struct arena *arena) {
-	if (!arena->manual || !table_remove(arena))
-		return EFAULT;
+bool arena_retire(struct arena *arena) {
+	return arena->manual && table_remove(arena);
+}
+
+void arena_destroy(struct arena *arena) {
 	free_blocks(arena);
 	remember(arena);
 	bool done = page_destroy(&arena->pages, arena_pool());
@@ -134,7 +134,6 @@ int arena_destroy(struct arena *arena) {
 	forget(arena);
 	sub_relaxed(&manuals, 1);
 	table_recycle(arena, false);
-	return 0;
 }
 
 void arena_read_past(struct arena_past *out) {

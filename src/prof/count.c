@@ -75,14 +75,19 @@ const char *prof_thread_name(const struct cache *self) {
 	return self->prof == NULL ? "" : self->prof->name;
 }
 
-static bool is_printable(const char *name) {
-	while ((*name > ' ' && *name < 127) || *name == ' ' || *name == '\t')
+/* May it stand in a line of a dump? */
+static bool is_printable(char c) {
+	return (c >= ' ' && c < 127) || c == '\t';
+}
+
+static bool is_name(const char *name) {
+	while (is_printable(*name))
 		name++;
 	return *name == 0;
 }
 
 int prof_set_thread_name(struct cache *self, const char *name) {
-	if (!is_printable(name))
+	if (!is_name(name))
 		return EINVAL;
 	struct prof_thread *thread = count_thread(self);
 	if (thread == NULL)
@@ -98,6 +103,9 @@ int prof_set_thread_name(struct cache *self, const char *name) {
 void count_name_thread(struct prof_thread *thread) {
 	char name[PROF_NAME_MAX];
 	os_thread_name(name);
+	for (char *at = name; *at != 0; at++)
+		if (!is_printable(*at))
+			*at = '?';
 	lock_take(&stacks_lock);
 	memcpy(thread->name, name, sizeof thread->name);
 	lock_drop(&stacks_lock);

@@ -294,6 +294,6 @@ static void at_exit(void) {
 void dump_at_load(void) {
 	if (opt.prof_dump_signal != 0 && os_on_signal((int)opt.prof_dump_signal, request) != 0)
 		guard_warn("<ashlar>: prof_dump_signal: signal %u is not free\n", opt.prof_dump_signal);
-	if ((opt.prof_final || opt.prof_log) && atexit(at_exit) != 0)
+	if (atexit(at_exit) != 0) /* whatever the options say: a log may be begun at any time */
 		guard_warn("<ashlar>: Error in atexit()\n");
 }

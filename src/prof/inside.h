@@ -106,7 +106,7 @@ struct prof_thread *count_thread(struct cache *self);
 /* The stack, made if need be: NULL: no memory. / It goes if nobody uses it. */
 struct stack *count_stack(const struct trace *trace) REQUIRES(stacks_lock);
 void count_drop_stack(struct stack *stack) REQUIRES(stacks_lock);
-/* Gives it the system's name of the calling thread. */
+/* Gives it the system's name of the calling thread, with ? for characters that no name may have. */
 void count_name_thread(struct prof_thread *thread);
 /* Finds or makes the site, and counts the sample in. False: no memory. */
 bool count_in(struct sample *sample, const struct trace *trace, struct prof_thread *thread);

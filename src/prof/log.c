@@ -3,7 +3,10 @@
  *   off --start--> on --stop--> being written --> off
  *
  * An entry is made when the block is freed. Entries, and threads that appear in them, are lists under STACKS; the one who
- * stops the log takes the lists away and writes them with no lock held: stacks of entries stay. */
+ * stops the log takes the lists away and writes them with no lock held: stacks of entries stay.
+ *
+ * A forked child keeps no log: two processes would write one file. Its copy of the entries is untouched, and so shared with
+ * the parent, until it begins a log of its own; what another thread of the parent was writing is lost to it. */
 #include <errno.h>
 #include <string.h>
 #include "ctl/ctl.h"
@@ -39,30 +42,6 @@ static char file_name[PATH_MAX];           /*                                   
 void log_define(void) {
 	base_define(BASE_LOG_ENTRY, sizeof(struct entry));
 	base_define(BASE_LOG_THREAD, sizeof(struct log_thread));
-}
-
-int prof_log_start(const char *name) {
-	char made[PATH_MAX];
-	if (name == NULL) {
-		(void)dump_name_log(made);
-		name = made;
-	}
-	lock_take(&stacks_lock);
-	bool off = load_relaxed(&state) == LOG_OFF;
-	if (off) {
-		size_t length = strnlen(name, sizeof file_name - 1);
-		memcpy(file_name, name, length);
-		file_name[length] = 0;
-		entries = NULL;
-		threads = NULL;
-		last = &threads;
-		thread_count = 0;
-		started = sample_now();
-		add_relaxed(&number, 1);
-		store_relaxed(&state, LOG_ON);
-	}
-	lock_drop(&stacks_lock);
-	return off ? 0 : EFAULT;
 }
 
 uint32_t log_number(void) {
@@ -127,6 +106,15 @@ struct finished {
 	struct log_thread *threads;
 	uint64_t duration;
 };
+
+static struct finished take_lists(void) REQUIRES(stacks_lock) {
+	struct finished log = {entries, threads, sample_now() - started};
+	entries = NULL;
+	threads = NULL;
+	last = &threads;
+	thread_count = 0;
+	return log;
+}
 
 static void put_info(struct output *out, const struct finished *log) {
 	output_text(out, "{\"info\":{\"duration\":%lu,\"version\":\"%s\",\"lg_sample_rate\":%u,",
@@ -216,12 +204,42 @@ static bool write_log(const struct finished *log) {
 	return error == 0;
 }
 
+/* -- start and stop -------------------------------------------------------------------------------------------------- */
+
+static void begin(const char *name) REQUIRES(stacks_lock) {
+	size_t length = strnlen(name, sizeof file_name - 1);
+	memcpy(file_name, name, length);
+	file_name[length] = 0;
+	started = sample_now();
+	add_relaxed(&number, 1);
+	store_relaxed(&state, LOG_ON);
+}
+
+int prof_log_start(const char *name) {
+	char made[PATH_MAX];
+	struct finished forgotten = {.entries = NULL};
+	if (name == NULL) {
+		if (!dump_name_log(made))
+			return EFAULT;
+		name = made;
+	}
+	lock_take(&stacks_lock);
+	bool off = load_relaxed(&state) == LOG_OFF;
+	if (off) {
+		forgotten = take_lists(); /* of a parent's log: else there are none */
+		begin(name);
+	}
+	lock_drop(&stacks_lock);
+	release(&forgotten);
+	return off ? 0 : EFAULT;
+}
+
 int prof_log_stop(void) {
 	struct finished log = {.entries = NULL};
 	lock_take(&stacks_lock);
 	bool on = load_relaxed(&state) == LOG_ON;
 	if (on) {
-		log = (struct finished){entries, threads, sample_now() - started};
+		log = take_lists();
 		store_relaxed(&state, LOG_WRITING);
 	}
 	lock_drop(&stacks_lock);
@@ -238,4 +256,8 @@ int prof_log_stop(void) {
 void log_end(void) {
 	if (load_relaxed(&state) == LOG_ON)
 		(void)prof_log_stop();
+}
+
+void prof_after_fork(void) {
+	store_relaxed(&state, LOG_OFF);
 }

@@ -15,8 +15,12 @@
  *
  * It can be switched on and off at any time. While it is off, nothing is paid for it; before it was first switched on,
  * there is not even memory for it. What the profiler itself causes to be allocated is not sampled: the thread is suspended
- * (thread/event.h) meanwhile. Locks: SAMPLES, STACKS, never two at a time, none while a stack is read, a dump is written or
- * a function of the program runs. */
+ * (thread/event.h) meanwhile.
+ *
+ * Locks: CTL for switches and for names of files, each alone; SAMPLES -> STACKS -> BASE. STACKS is taken inside SAMPLES only
+ * where records are matched with their sites for a dump (record_note_pinned); the allocator's own memory is taken under
+ * either. None is held, and none of another floor's, while a stack is read, a dump or a log is written, or a function of the
+ * program runs. */
 #ifndef ASHLAR_PROF_H
 #define ASHLAR_PROF_H
 
@@ -57,6 +61,8 @@ void prof_start(void);
 void prof_at_load(void);
 /* The thread that has the cache ends, or does not exist in this process. */
 void prof_end_thread(struct cache *cache);
+/* In the child: a log that the parent keeps, or is writing, is the parent's alone. None is kept here. */
+void prof_after_fork(void);
 
 /* -- switches ---------------------------------------------------------------------------------------------------- */
 
@@ -118,8 +124,8 @@ ssize_t prof_recent_max(void);
 void prof_set_recent_max(ssize_t most);
 int prof_dump_recent(prof_text_writer *write, void *opaque);
 
-/* A log of blocks that come and go, into a file when it stops; NULL: a name is made up. EFAULT: there is one, there is none,
- * or it cannot be written. */
+/* A log of blocks that come and go, into a file when it stops, at the latest when the process exits; NULL: a name is made up.
+ * EFAULT: there is one, there is none, it cannot be written, or the prefix is empty: no names are to be made up. */
 int prof_log_start(const char *name);
 int prof_log_stop(void);
 

@@ -120,41 +120,6 @@ void prof_reset(unsigned power) {
 	thread_call_all();
 }
 
-static void drop_freed(struct sample *sample) {
-	prof_sample_freed *call = load_relaxed(&freed);
-	if (call != NULL)
-		call(sample->block, sample->usable);
-	drop(sample);
-}
-
-static void reset_arena(const void *arena) {
-	if (load_relaxed(&prof_live) != 0)
-		record_take_all(arena, drop_freed);
-}
-
-void prof_start(void) {
-	event_hooks.distance = distance;
-	event_hooks.reset = reset_arena;
-	lock_take(&switch_lock);
-	set_rate((unsigned)opt.lg_prof_sample);
-	store_relaxed(&thread_active, opt.prof_thread_active_init);
-	dump_start();
-	if (opt.prof) {
-		make_known();
-		store_relaxed(&active, opt.prof_active);
-		announce();
-	}
-	lock_drop(&switch_lock);
-}
-
-void prof_at_load(void) {
-	dump_at_load();
-	if (opt.prof)
-		stack_prepare();
-	if (opt.prof && opt.prof_log)
-		(void)prof_log_start(NULL);
-}
-
 /* -- samples --------------------------------------------------------------------------------------------------- */
 
 prof_sampled *prof_sample_hook(void) {
@@ -256,6 +221,16 @@ static NOINLINE void end_sample(struct cache *self, struct sample *sample) {
 	errno = saved;
 }
 
+/* Its block goes with its arena. */
+static void end_unnamed(struct sample *sample) {
+	end_sample(thread_self(), sample);
+}
+
+static void reset_arena(const void *arena) {
+	if (load_relaxed(&prof_live) != 0)
+		record_take_all(arena, end_unnamed);
+}
+
 NOINLINE void prof_forget(struct cache *self, const void *block) {
 	struct sample *sample = record_take(block);
 	if (sample != NULL)
@@ -274,4 +249,29 @@ void prof_lower(struct sample *lifted, void *block, size_t asked, bool resized) 
 		drop(lifted);
 	if (resized && cache_samples(self, usable_of(block)))
 		prof_note(self, block, asked);
+}
+
+/* -- start ----------------------------------------------------------------------------------------------------- */
+
+void prof_start(void) {
+	event_hooks.distance = distance;
+	event_hooks.reset = reset_arena;
+	lock_take(&switch_lock);
+	set_rate((unsigned)opt.lg_prof_sample);
+	store_relaxed(&thread_active, opt.prof_thread_active_init);
+	dump_start();
+	if (opt.prof) {
+		make_known();
+		store_relaxed(&active, opt.prof_active);
+		announce();
+	}
+	lock_drop(&switch_lock);
+}
+
+void prof_at_load(void) {
+	dump_at_load();
+	if (opt.prof)
+		stack_prepare();
+	if (opt.prof && opt.prof_log)
+		(void)prof_log_start(NULL);
 }

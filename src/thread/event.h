@@ -35,7 +35,7 @@ struct event_hooks {
 	/* While there is sampling: how many bytes are allocated before the next one that is sampled. `random` is the
 	 * caller's state of chance. */
 	uint64_t (*distance)(uint64_t *random);
-	/* All blocks of an arena are about to be freed without anybody naming them. Only PURGE is held. */
+	/* All blocks of an arena are about to be freed without anybody naming them. No lock is held. */
 	void (*reset)(const void *arena);
 };
 extern struct event_hooks event_hooks; /* [const after start] */

@@ -4,10 +4,11 @@
  *            in their own caches (marked busy there)
  *   parent   drops them
  *   child    makes them free; only the calling thread exists: the others' caches are put aside, the helper thread
- *            is forgotten, and counts of threads start anew
+ *            is forgotten, counts of threads start anew, and a log of samples stays the parent's
  *
  * Handlers of other libraries may run in between and allocate: the forking thread passes through all locks then. */
 #include <pthread.h>
+#include "prof/prof.h"
 #include "thread/inside.h"
 
 static void before(void) {
@@ -23,6 +24,7 @@ static void after_in_child(void) {
 	tick_forget_helper();
 	limit_forget_others();
 	thread_forget_others();
+	prof_after_fork();
 }
 
 void fork_start(void) {

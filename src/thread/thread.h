@@ -126,7 +126,8 @@ struct limit_stats thread_read_limits(void);
  * through here: it holds PURGE, so that fork never finds pages in transit. */
 void thread_purge(struct arena *arena, bool all);
 
-/* arena_reset and arena_destroy, which must not meet a purge. No cache holds blocks of the arena. */
+/* arena_reset and arena_destroy, which must not meet a purge. No cache holds blocks of the arena, and the caller no lock:
+ * functions of the program hear of the blocks first. EFAULT: it cannot be, or the calling thread is inside a purge. */
 int thread_reset_arena(struct arena *arena);
 int thread_destroy_arena(struct arena *arena);
 

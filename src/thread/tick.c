@@ -101,26 +101,35 @@ void thread_purge(struct arena *arena, bool all) {
 	purge_end();
 }
 
-/* Not inside a purge of this thread's: a function of the program may try. */
-static int end_blocks(struct arena *arena, int (*end)(struct arena *)) {
-	if (is_purging())
-		return EFAULT;
-	lock_take(&purge_lock);
-	purge_begin();
-	int error = end(arena);
-	purge_end();
-	return error;
+/* Before PURGE is taken: it may call functions of the program. */
+static void announce_end(const struct arena *arena) {
+	if (event_hooks.reset != NULL)
+		event_hooks.reset(arena);
 }
 
+/* Not inside a purge of this thread's: a function of the program may try. */
 int thread_reset_arena(struct arena *arena) {
-	int error = end_blocks(arena, arena_reset);
+	if (is_purging() || !arena_is_manual(arena))
+		return EFAULT;
+	announce_end(arena);
+	lock_take(&purge_lock);
+	purge_begin();
+	int error = arena_reset(arena);
+	purge_end();
 	if (error == 0 && page_purges_at_once())
 		thread_purge(arena, false);
 	return error;
 }
 
 int thread_destroy_arena(struct arena *arena) {
-	return end_blocks(arena, arena_destroy);
+	if (is_purging() || !arena_retire(arena))
+		return EFAULT;
+	announce_end(arena);
+	lock_take(&purge_lock);
+	purge_begin();
+	arena_destroy(arena);
+	purge_end();
+	return 0;
 }
 
 /* Moves wake_word on unless somebody else did. */

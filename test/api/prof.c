@@ -4,7 +4,10 @@
  */
 #include "ctl.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
 #define KIB 1024
 #define MIB (1024 * 1024)
@@ -546,6 +549,191 @@ static void log_of_samples(void **state) {
 	CHECK(ctl_do("prof.log_stop") == EFAULT);
 }
 
+/* -- logs that end otherwise ----------------------------------------------------------------------------------- */
+
+static const char *read_file(const char *name) {
+	static char text[1 << 16];
+	FILE *file = fopen(name, "r");
+	CHECK(file != NULL);
+	text[fread(text, 1, sizeof text - 1, file)] = 0;
+	CHECK(fclose(file) == 0 && unlink(name) == 0);
+	return text;
+}
+
+static int status_of(pid_t child) {
+	int status;
+	CHECK(waitpid(child, &status, 0) == child);
+	return status;
+}
+
+static void log_without_a_name(void **state) {
+	(void)state;
+	CHECK(CTL_SET(const char *, "prof.prefix", "") == 0);
+	CHECK(CTL_SET(const char *, "prof.log_start", NULL) == EFAULT);
+	CHECK(ctl_do("prof.log_start") == EFAULT && ctl_do("prof.log_stop") == EFAULT);
+	CHECK(CTL_SET(const char *, "prof.prefix", "prof-test") == 0);
+	CHECK(ctl_do("prof.log_start") == 0 && ctl_do("prof.log_stop") == 0);
+	char name[64];
+	(void)snprintf(name, sizeof name, "prof-test.%d.0.json", (int)getpid());
+	CHECK(count_of(read_file(name), "\"allocations\":[]") == 1);
+}
+
+static void log_at_exit(void **state) {
+	char name[64];
+	(void)state;
+	(void)snprintf(name, sizeof name, "prof-exit-%d.json", (int)getpid());
+	pid_t child = fork();
+	CHECK(child >= 0);
+	if (child == 0) {
+		CHECK(CTL_SET(const char *, "prof.log_start", name) == 0);
+		free(malloc(1000));
+		exit(0);
+	}
+	CHECK(status_of(child) == 0);
+	CHECK(count_of(read_file(name), "\"usize\":1024}") == 1);
+}
+
+/* A child that ends while its parent keeps a log leaves the file alone, and may begin one of its own. */
+static void log_of_a_parent(void **state) {
+	char name[64], own[64];
+	(void)state;
+	(void)snprintf(name, sizeof name, "prof-parent-%d.json", (int)getpid());
+	(void)snprintf(own, sizeof own, "prof-child-%d.json", (int)getpid());
+	CHECK(CTL_SET(const char *, "prof.log_start", name) == 0);
+	free(malloc(1000));
+	void *earlier = malloc(1000);
+	pid_t child = fork();
+	CHECK(child >= 0);
+	if (child == 0) {
+		CHECK(ctl_do("prof.log_stop") == EFAULT);
+		if (fork() == 0)
+			exit(0);
+		CHECK(CTL_SET(const char *, "prof.log_start", own) == 0);
+		free(earlier);
+		free(malloc(3000));
+		exit(0);
+	}
+	CHECK(status_of(child) == 0);
+	CHECK(access(name, F_OK) != 0);
+	const char *text = read_file(own);
+	CHECK(count_of(text, "\"usize\":") == 1 && count_of(text, "\"usize\":3072}") == 1);
+	free(earlier);
+	CHECK(ctl_do("prof.log_stop") == 0);
+	CHECK(count_of(read_file(name), "\"usize\":1024}") == 2);
+}
+
+static void *stop_log(void *argument) {
+	(void)argument;
+	CHECK(ctl_do("prof.log_stop") == 0);
+	return NULL;
+}
+
+/* The writer waits for a reader of its pipe, which is longer than the pipe holds, while the process forks. */
+static void fork_while_a_log_is_written(void **state) {
+	enum { ENTRIES = 3000 };
+	char name[64], data[4096];
+	pthread_t thread;
+	size_t entries = 0;
+	(void)state;
+	(void)snprintf(name, sizeof name, "prof-pipe-%d", (int)getpid());
+	CHECK(mkfifo(name, 0600) == 0);
+	CHECK(CTL_SET(const char *, "prof.log_start", name) == 0);
+	for (int i = 0; i < ENTRIES; i++)
+		free(malloc(100));
+	CHECK(pthread_create(&thread, NULL, stop_log, NULL) == 0);
+	int file = open(name, O_RDONLY);
+	CHECK(file >= 0 && read(file, data, 1) == 1);
+	pid_t child = fork();
+	CHECK(child >= 0);
+	if (child == 0)
+		_exit(CTL_SET(const char *, "prof.log_start", "/dev/null") == 0 &&
+		                      ctl_do("prof.log_stop") == 0
+		              ? 0
+		              : 1);
+	CHECK(CTL_SET(const char *, "prof.log_start", "/dev/null") == EFAULT);
+	CHECK(status_of(child) == 0);
+	for (ssize_t got; (got = read(file, data, sizeof data)) > 0;)
+		for (ssize_t i = 0; i < got; i++)
+			entries += data[i] == '}';
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(close(file) == 0 && unlink(name) == 0);
+	CHECK(entries >= ENTRIES);
+}
+
+/* -- arenas that end -------------------------------------------------------------------------------------------- */
+
+static unsigned make_arena(size_t blocks) {
+	unsigned arena;
+	size_t size = sizeof arena;
+	CHECK(ctl("arenas.create", &arena, &size, NULL, 0) == 0);
+	for (size_t i = 0; i < blocks; i++)
+		CHECK(t_mallocx(200, FLAG_ARENA(arena) | FLAG_TCACHE_NONE) != NULL);
+	return arena;
+}
+
+static int end_arena(unsigned arena, const char *how) {
+	char name[32];
+	(void)snprintf(name, sizeof name, "arena.%u.%s", arena, how);
+	return ctl_do(name);
+}
+
+static void ends_are_frees(void **state) {
+	const char *const ways[] = {"reset", "destroy"};
+	char name[64];
+	(void)state;
+	(void)snprintf(name, sizeof name, "prof-arena-%d.json", (int)getpid());
+	for (size_t i = 0; i < 2; i++) {
+		ssize_t most = 3;
+		CHECK(CTL_SET(const char *, "prof.log_start", name) == 0);
+		CHECK(ctl_write("experimental.prof_recent.alloc_max", &most, sizeof most) == 0);
+		unsigned arena = make_arena(3);
+		CHECK(end_arena(arena, ways[i]) == 0);
+		const char *text = recent();
+		CHECK(count_of(text, "\"size\":200,\"usize\":224,\"released\":true") == 3);
+		CHECK(count_of(text, "\"dalloc_trace\":[\"0x") == 3);
+		CHECK(ctl_do("prof.log_stop") == 0);
+		CHECK(count_of(read_file(name), "\"usize\":224}") == 3);
+		most = 0;
+		CHECK(ctl_write("experimental.prof_recent.alloc_max", &most, sizeof most) == 0);
+	}
+}
+
+static unsigned nested;
+
+/* What it allocates is not sampled; it may use the heap in any way, and fork, as no lock is held. */
+static void end_another(const void *ptr, size_t usable) {
+	note_free(ptr, usable);
+	free(malloc(1000));
+	CHECK(ctl_do("arena.0.purge") == 0);
+	if (nested == 0)
+		return;
+	unsigned other = nested;
+	nested = 0;
+	CHECK(end_arena(other, "destroy") == 0);
+	pid_t child = fork();
+	CHECK(child >= 0);
+	if (child == 0)
+		_exit(ctl_do("arena.0.purge"));
+	CHECK(status_of(child) == 0);
+}
+
+static void hook_of_ends(void **state) {
+	const char *const ways[] = {"reset", "destroy"};
+	(void)state;
+	void *hook = (void *)(uintptr_t)end_another, *old = (void *)(uintptr_t)note_free;
+	CHECK(CTL_SET(void *, "experimental.hooks.prof_sample_free", hook) == 0);
+	for (size_t i = 0; i < 2; i++) {
+		BEGIN();
+		unsigned arena = make_arena(5);
+		nested = make_arena(7);
+		taken = freed = 0;
+		CHECK(end_arena(arena, ways[i]) == 0);
+		CHECK(taken == 0 && freed == 12 && nested == 0);
+		GREW(0, 0);
+	}
+	CHECK(CTL_SET(void *, "experimental.hooks.prof_sample_free", old) == 0);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(each_size, setup, teardown),
@@ -565,6 +753,12 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(frame_pointers, setup, teardown),
 		cmocka_unit_test_setup_teardown(recent_list, setup, teardown),
 		cmocka_unit_test_setup_teardown(log_of_samples, setup, teardown),
+		cmocka_unit_test_setup_teardown(log_without_a_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(log_at_exit, setup, teardown),
+		cmocka_unit_test_setup_teardown(log_of_a_parent, setup, teardown),
+		cmocka_unit_test_setup_teardown(fork_while_a_log_is_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(ends_are_frees, setup, teardown),
+		cmocka_unit_test_setup_teardown(hook_of_ends, setup, teardown),
 	};
 	off_at_first(NULL);
 	CHECK(CTL_SET(void *, "experimental.hooks.prof_sample", (void *)(uintptr_t)note_sample) == 0);

@@ -29,6 +29,13 @@ static int start(void **state) {
 	return arena_make_first() ? 0 : -1;
 }
 
+static int destroy(struct arena *arena) {
+	if (!arena_retire(arena))
+		return EFAULT;
+	arena_destroy(arena);
+	return 0;
+}
+
 /* -- the table ------------------------------------------------------------------------------------------------- */
 
 static void check_name(unsigned index, const char *expected) {
@@ -57,7 +64,7 @@ static void test_automatic(void **state) {
 	arena_leave(c);
 	assert_null(arena_make(ARENAS + 1));
 	assert_null(arena_make(4096));
-	assert_int_equal(arena_destroy(a), EFAULT);
+	assert_int_equal(destroy(a), EFAULT);
 	assert_int_equal(arena_reset(a), EFAULT);
 	assert_null(arena_for_cpu(0));
 }
@@ -82,7 +89,7 @@ static void test_oversize(void **state) {
 		assert_true(arena_assign()->index < ARENAS);
 	for (unsigned i = 0; i < ARENAS; i++)
 		arena_leave(arena_at(i));
-	assert_int_equal(arena_destroy(arena_at(index)), 0);
+	assert_int_equal(destroy(arena_at(index)), 0);
 }
 
 /* An arena keeps the node of the thread that made it, a record that is used again the new one. */
@@ -101,11 +108,11 @@ static void test_node(void **state) {
 	assert_int_equal(sum.node, NO_NODE);
 	arena_read(arena_at(second), &reading);
 	assert_int_equal(reading.node, 1);
-	assert_int_equal(arena_destroy(arena_at(first)), 0);
+	assert_int_equal(destroy(arena_at(first)), 0);
 	assert_int_equal(arena_create(NULL, &first), 0);
 	assert_int_equal(arena_at(first)->node, 1);
-	assert_int_equal(arena_destroy(arena_at(first)), 0);
-	assert_int_equal(arena_destroy(arena_at(second)), 0);
+	assert_int_equal(destroy(arena_at(first)), 0);
+	assert_int_equal(destroy(arena_at(second)), 0);
 	(void)arena_read_destroyed(&sum);
 	assert_int_equal(sum.node, NO_NODE);
 	fake.node = 0;
@@ -131,8 +138,8 @@ static void test_indices(void **state) {
 	before = arena_count();
 	struct arena *record = arena_at(index[2]);
 	assert_true(arena_is_manual(record));
-	assert_int_equal(arena_destroy(arena_at(index[1])), 0);
-	assert_int_equal(arena_destroy(record), 0);
+	assert_int_equal(destroy(arena_at(index[1])), 0);
+	assert_int_equal(destroy(record), 0);
 	assert_null(arena_at(index[1]));
 	assert_null(arena_at(index[2]));
 	assert_int_equal(arena_count(), before);
@@ -145,13 +152,13 @@ static void test_indices(void **state) {
 	assert_int_equal(arena_count(), before);
 	struct arena *held = arena_at(again);
 	assert_true(arena_join(held));
-	assert_int_equal(arena_destroy(held), EFAULT);
+	assert_int_equal(destroy(held), EFAULT);
 	assert_ptr_equal(arena_at(again), held);
 	arena_leave(held);
 	for (unsigned i = 0; i < 4; i++)
-		assert_int_equal(arena_destroy(arena_at(index[i])), 0);
+		assert_int_equal(destroy(arena_at(index[i])), 0);
 	assert_false(arena_join(held));
-	assert_int_equal(arena_destroy(held), EFAULT); /* it is none now */
+	assert_int_equal(destroy(held), EFAULT); /* it is none now */
 }
 
 /* All there can be, twice; they stay small as long as nobody allocates from them. */
@@ -168,7 +175,7 @@ static void test_all_indices(void **state) {
 		assert_int_equal(made, 4095 - ARENAS - 1);
 		assert_null(arena_make(4095));
 		for (unsigned i = ARENAS + 1; i < 4095; i++)
-			assert_int_equal(arena_destroy(arena_at(i)), 0);
+			assert_int_equal(destroy(arena_at(i)), 0);
 	}
 	assert_true(sizeof(struct arena) < 12 * KIB);
 }
@@ -184,7 +191,7 @@ static void test_no_memory(void **state) {
 	int error = arena_create(NULL, &index); /* may still find records that were used before */
 	assert_true(error == 0 || error == EAGAIN);
 	if (error == 0)
-		assert_int_equal(arena_destroy(arena_at(index)), 0);
+		assert_int_equal(destroy(arena_at(index)), 0);
 	struct arena *fresh = arena_at(1);
 	assert_null(arena_take(fresh, 36)); /* no bin, no slab */
 	fake.fail_map = false;
@@ -206,7 +213,7 @@ static void test_default_decay(void **state) {
 	assert_int_equal(load_relaxed(&arena_at(index)->pages.decay[PAGE_DIRTY].ms), 77);
 	assert_int_equal(load_relaxed(&arena_at(index)->pages.decay[PAGE_MUZZY].ms), -1);
 	assert_int_equal(load_relaxed(&arena_at(0)->pages.decay[PAGE_DIRTY].ms), 10000);
-	assert_int_equal(arena_destroy(arena_at(index)), 0);
+	assert_int_equal(destroy(arena_at(index)), 0);
 	assert_int_equal(arena_set_default_decay(PAGE_DIRTY, 10000), 0);
 	assert_int_equal(arena_set_default_decay(PAGE_MUZZY, 0), 0);
 }
@@ -280,7 +287,7 @@ static void test_lookup(void **state) {
 	assert_true(arena_may_travel(&other, 1));
 	assert_false(arena_may_travel((void *[]){other, small}, 2));
 	arena_flush(5, &other, 1);
-	assert_int_equal(arena_destroy(arena), 0);
+	assert_int_equal(destroy(arena), 0);
 	assert_true(arena_may_travel(&other, 1));
 	assert_null(arena_of_block(small));
 }
@@ -411,7 +418,7 @@ static void test_reset(void **state) {
 	}
 	assert_ptr_equal(arena_of_block(foreign), arena_at(0));
 	arena_flush(7, &foreign, 1);
-	assert_int_equal(arena_destroy(arena), 0);
+	assert_int_equal(destroy(arena), 0);
 }
 
 static uint64_t past_taken(void) {
@@ -451,7 +458,7 @@ static void test_destroy(void **state) {
 		fill_at_random(arena, (unsigned)test_scaled(3000));
 		uint64_t taken = own_taken(arena), past = past_taken();
 		assert_true(taken > 0);
-		assert_int_equal(arena_destroy(arena), 0);
+		assert_int_equal(destroy(arena), 0);
 		assert_int_equal(past_taken(), past + taken);
 		assert_int_equal(handed_out(), active);
 		arena_audit_all();
