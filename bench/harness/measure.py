@@ -8,7 +8,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 PROGRAMS = ["pairs", "batches", "live", "larson", "xthread", "churn", "mixed", "large", "falseshare", "burst",
-            "fragmented", "drained", "pause", "cliffs", "idle", "steps", "calls", "launch"]
+            "fragmented", "drained", "pause", "cliffs", "idle", "steps", "calls", "ctl", "launch"]
 TIMEOUT = 600
 PAIR = re.compile(r"(\w+)=(\S+)")
 
