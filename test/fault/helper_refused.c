@@ -4,8 +4,10 @@
  */
 // ctest-timeout: 120
 #define _GNU_SOURCE
+#include "../clock.h"
 #include "../harness.h"
 #include "../helpers.h"
+#include "../idle.h"
 
 #include <dlfcn.h>
 #include <linux/filter.h>
@@ -18,21 +20,6 @@
 #include <sys/wait.h>
 
 extern void (*malloc_message)(void *opaque, const char *text);
-
-static _Atomic(uint64_t) ahead; /* nanoseconds */
-
-int clock_gettime(clockid_t clock, struct timespec *now) {
-	if (syscall(SYS_clock_gettime, clock, now) != 0)
-		return -1;
-	uint64_t add = atomic_load(&ahead) + (uint64_t)now->tv_nsec;
-	now->tv_sec += (time_t)(add / 1000000000);
-	now->tv_nsec = (long)(add % 1000000000);
-	return 0;
-}
-
-static void pass(double seconds) {
-	atomic_fetch_add(&ahead, (uint64_t)(seconds * 1e9));
-}
 
 typedef int create_thread(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *),
                           void *argument);
@@ -61,23 +48,6 @@ static void keep_message(void *opaque, const char *text) {
 	snprintf(said, sizeof said, "%s", text);
 }
 
-static pthread_barrier_t barrier;
-
-static void *stay(void *argument) {
-	free(malloc(100));
-	pthread_barrier_wait(&barrier);
-	pthread_barrier_wait(&barrier);
-	return argument;
-}
-
-static void start_thread(void) {
-	pthread_t thread;
-	CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
-	CHECK(pthread_create(&thread, NULL, stay, NULL) == 0);
-	CHECK(pthread_detach(thread) == 0);
-	pthread_barrier_wait(&barrier);
-}
-
 /* A light load of fifteen seconds brings a burst down. */
 static void memory_goes_back(void) {
 	burst(128);
@@ -91,7 +61,7 @@ static void memory_goes_back(void) {
 
 static void refused(int error) {
 	refusal = error;
-	start_thread();
+	start_idle();
 	burst(64);
 	CHECK(tries == 1 && helpers() == 0);
 	for (int i = 0; i < 100; i++)
@@ -132,7 +102,7 @@ static void sandboxed(void) {
 	};
 	struct sock_fprog program = {sizeof code / sizeof code[0], code};
 	refusal = EAGAIN;
-	start_thread();
+	start_idle();
 	refusal = 0;
 	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);

@@ -9,19 +9,7 @@
 #define TEST_FUZZ_H
 
 #include "../harness.h"
-
-/* A failed check aborts, so that the input is kept as crash-<digest> in the working folder; the program called
- * with that file repeats it. */
-#undef CHECK
-#define CHECK(condition) \
-	do { \
-		if (!(condition)) { \
-			fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition); \
-			abort(); \
-		} \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "check.h"
 
 struct input {
 	const uint8_t *data;

@@ -2,21 +2,10 @@
 #ifndef TEST_FUZZ_PROFILES_H
 #define TEST_FUZZ_PROFILES_H
 
+#include "check.h"
 #include "show.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(condition) \
-	do { \
-		if (!(condition)) { \
-			fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition); \
-			abort(); \
-		} \
-	} while (0)
 
 /* A failure is one line. */
 static inline void check_failure(const struct failure *failure) {

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "../harness.h"
 #include "../helpers.h"
+#include "../idle.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -16,25 +17,13 @@
 
 enum { MIB = 32 };
 
-static pthread_barrier_t barrier;
 static cpu_set_t first_cpus; /* before anybody is tied to one */
-
-static void *stay(void *argument) {
-	free(malloc(100));
-	pthread_barrier_wait(&barrier);
-	pthread_barrier_wait(&barrier);
-	return argument;
-}
 
 /* Runs `scene` while there is a second thread. */
 static void with_thread(void (*scene)(void)) {
-	pthread_t thread;
-	CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
-	CHECK(pthread_create(&thread, NULL, stay, NULL) == 0);
-	pthread_barrier_wait(&barrier);
+	pthread_t thread = start_idle();
 	scene();
-	pthread_barrier_wait(&barrier);
-	CHECK(pthread_join(thread, NULL) == 0);
+	end_idle(thread);
 }
 
 static void await(pid_t child) {

@@ -5,32 +5,15 @@
  */
 // ctest-timeout: 120
 #define _GNU_SOURCE
+#include "../clock.h"
 #include "../harness.h"
 
 #include <dirent.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 extern const char *malloc_conf;
 const char *malloc_conf = "helper_thread:false";
-
-static _Atomic(uint64_t) ahead; /* nanoseconds */
-
-int clock_gettime(clockid_t clock, struct timespec *now) {
-	if (syscall(SYS_clock_gettime, clock, now) != 0)
-		return -1;
-	uint64_t add = atomic_load(&ahead) + (uint64_t)now->tv_nsec;
-	now->tv_sec += (time_t)(add / 1000000000);
-	now->tv_nsec = (long)(add % 1000000000);
-	return 0;
-}
-
-static void pass(double seconds) {
-	atomic_fetch_add(&ahead, (uint64_t)(seconds * 1e9));
-}
 
 enum { BURST = 256 << 20, DECAY = 10, SLACK = 10 * 1024 };
 

@@ -4,19 +4,9 @@
  */
 #define _GNU_SOURCE
 #include "../../harness.h"
-
-#include <pthread.h>
+#include "../../idle.h"
 
 enum { BLOCKS = 128, BLOCK = 1 << 20, SETTLE = 13, IDLE = 14 };
-
-static pthread_barrier_t barrier;
-
-static void *stay(void *argument) {
-	free(malloc(100));
-	pthread_barrier_wait(&barrier);
-	pthread_barrier_wait(&barrier);
-	return argument;
-}
 
 /* The first visit wakes the helper; what follows comes when it has looked, and before it would look again. */
 static void burst(void) {
@@ -33,10 +23,7 @@ static void burst(void) {
 }
 
 int main(void) {
-	pthread_t thread;
-	CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
-	CHECK(pthread_create(&thread, NULL, stay, NULL) == 0);
-	pthread_barrier_wait(&barrier);
+	pthread_t thread = start_idle();
 	free(malloc(BLOCK));
 	sleep(SETTLE + 10); /* the decay time, and ten quiet seconds */
 	size_t start = test_status_kib("VmRSS");
@@ -46,7 +33,6 @@ int main(void) {
 	size_t idle = test_status_kib("VmRSS");
 	fprintf(stderr, "KiB: before %zu, just freed %zu, idle %zu\n", start, freed, idle);
 	CHECK(freed > start + 100 * 1024 && idle < start + 10 * 1024);
-	pthread_barrier_wait(&barrier);
-	CHECK(pthread_join(thread, NULL) == 0);
+	end_idle(thread);
 	return 0;
 }
