@@ -173,6 +173,13 @@ int ctl_give(const struct ctl_call *call, const void *value, size_t size) {
 	return error;
 }
 
+bool ctl_take(const struct ctl_call *call, void *value, size_t size) {
+	if (call->new == NULL || call->new_size != size)
+		return false;
+	memcpy(value, call->new, size);
+	return true;
+}
+
 bool ctl_strict(const struct ctl_call *call, size_t size) {
 	if (ctl_reads(call) && *call->old_size == size)
 		return true;
@@ -199,9 +206,8 @@ static int take_value(const struct ctl_name *row, const size_t *index, const str
 	union ctl_value value;
 	if (call->new == NULL)
 		return 0;
-	if (call->new_size != ctl_type_size(row->type))
+	if (!ctl_take(call, &value, ctl_type_size(row->type)))
 		return EINVAL;
-	memcpy(&value, call->new, call->new_size);
 	return row->field != NULL ? ctl_write_option(row->field, &value) : row->write(index, &value);
 }
 

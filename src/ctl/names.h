@@ -93,9 +93,11 @@ int ctl_read_record(const struct ctl_name *row, const size_t *index, union ctl_v
 size_t ctl_type_size(enum ctl_type type);
 
 /* For RAW rows. Is the old value asked for? / Copies it out if so: 0, or EINVAL when the caller expects another size; it
- * then gets what fits. / True when the caller asks for an old value of exactly `size` bytes; else *old_size is 0 now. */
+ * then gets what fits. / Copies the new value in. False: there is none, or it has another size. / True when the caller asks
+ * for an old value of exactly `size` bytes; else *old_size is 0 now. */
 bool ctl_reads(const struct ctl_call *call);
 int ctl_give(const struct ctl_call *call, const void *value, size_t size);
+bool ctl_take(const struct ctl_call *call, void *value, size_t size);
 bool ctl_strict(const struct ctl_call *call, size_t size);
 
 /* A decay time of one arena; EFAULT when there is none. */

@@ -182,7 +182,7 @@ CALLER(arena_name) {
 	if (arena == NULL)
 		return EFAULT;
 	if ((ctl_reads(call) && *call->old_size != sizeof to) ||
-	    (call->new != NULL && call->new_size != sizeof name))
+	    (call->new != NULL && !ctl_take(call, &name, sizeof name)))
 		return EINVAL;
 	if (ctl_reads(call)) {
 		memcpy(&to, call->old, sizeof to);
@@ -191,7 +191,6 @@ CALLER(arena_name) {
 		arena_read_name(arena, to);
 	}
 	if (call->new != NULL) {
-		memcpy(&name, call->new, sizeof name);
 		if (name == NULL)
 			return EINVAL;
 		arena_set_name(arena, name);
@@ -235,10 +234,9 @@ static int create(extent_hooks_t *hooks, const struct ctl_call *call) {
 CALLER(arenas_create) {
 	extent_hooks_t *hooks = NULL;
 	UNUSED(index);
-	if (!ctl_strict(call, sizeof(unsigned)) || (call->new != NULL && call->new_size != sizeof hooks))
+	if (!ctl_strict(call, sizeof(unsigned)) ||
+	    (call->new != NULL && !ctl_take(call, &hooks, sizeof hooks)))
 		return EINVAL;
-	if (call->new != NULL)
-		memcpy(&hooks, call->new, sizeof hooks);
 	return create(hooks, call);
 }
 
@@ -250,19 +248,17 @@ struct arena_config {
 CALLER(arenas_create_ext) {
 	struct arena_config config = {0};
 	UNUSED(index);
-	if (!ctl_strict(call, sizeof(unsigned)) || (call->new != NULL && call->new_size != sizeof config))
+	if (!ctl_strict(call, sizeof(unsigned)) ||
+	    (call->new != NULL && !ctl_take(call, &config, sizeof config)))
 		return EINVAL;
-	if (call->new != NULL)
-		memcpy(&config, call->new, sizeof config);
 	return create(config.hooks, call);
 }
 
 CALLER(arenas_lookup) {
 	const void *block;
 	UNUSED(index);
-	if (call->new == NULL || call->new_size != sizeof block)
+	if (!ctl_take(call, &block, sizeof block))
 		return EINVAL;
-	memcpy(&block, call->new, sizeof block);
 	const struct arena *arena = arena_of_block(block);
 	return arena == NULL ? EINVAL : ctl_give(call, &arena->index, sizeof arena->index);
 }

@@ -1,7 +1,6 @@
 /* names_config.c - what stands behind config.*, opt.malloc_conf.*, ashlar.trim, the names of the helper thread, of the
  * machine and of the limits of memory. */
 #include "ctl/names.h"
-#include "guard/guard.h"
 #include "os/os.h"
 #include "thread/thread.h"
 
@@ -61,19 +60,10 @@ CALLER(trim) {
 
 /* -- the helper thread ----------------------------------------------------------------------------------------- */
 
-static int ask_helper(bool wanted) {
-	int error = thread_ask_helper(wanted);
-	if (error == 0)
-		return 0;
-	if (error != EDEADLK) /* an extent hook asks, inside a purge */
-		guard_warn("<ashlar>: background thread creation failed (%d)\n", error);
-	return EFAULT;
-}
-
 SIMPLE(background_thread, as_bool, thread_helper_asked())
 WRITER(background_thread) {
 	UNUSED(index);
-	return ask_helper(value->as_bool);
+	return thread_ask_helper(value->as_bool) ? 0 : EFAULT;
 }
 
 static _Atomic(size_t) most_threads; /* [atomic] 0: as the option */
@@ -89,10 +79,10 @@ WRITER(max_background_threads) {
 	if (value->as_size == 0 || value->as_size > opt.max_background_threads)
 		return EINVAL;
 	bool again = value->as_size != max_threads() && thread_helper_asked();
-	if (again && ask_helper(false) != 0)
+	if (again && !thread_ask_helper(false))
 		return EFAULT;
 	store_relaxed(&most_threads, value->as_size);
-	return again ? ask_helper(true) : 0;
+	return !again || thread_ask_helper(true) ? 0 : EFAULT;
 }
 
 SIMPLE(helper_threads, as_size, thread_helper_runs() ? 1 : 0)

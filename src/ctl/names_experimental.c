@@ -19,9 +19,8 @@ CALLER(utilization_query) {
 	struct utilization out;
 	const void *block;
 	UNUSED(index);
-	if (!ctl_strict(call, sizeof out) || call->new == NULL || call->new_size != sizeof block)
+	if (!ctl_strict(call, sizeof out) || !ctl_take(call, &block, sizeof block))
 		return EINVAL;
-	memcpy(&block, call->new, sizeof block);
 	struct block_facts facts = arena_describe(block);
 	out = (struct utilization){facts.filling, facts.free,     facts.regions,
 	                           facts.bytes,   facts.bin_free, facts.bin_regions};
@@ -61,9 +60,8 @@ CALLER(batch_alloc) {
 	struct batch batch;
 	size_t filled;
 	UNUSED(index);
-	if (!ctl_strict(call, sizeof filled) || call->new == NULL || call->new_size != sizeof batch)
+	if (!ctl_strict(call, sizeof filled) || !ctl_take(call, &batch, sizeof batch))
 		return EINVAL;
-	memcpy(&batch, call->new, sizeof batch);
 	filled = extended_batch(batch.slots, batch.count, batch.size, batch.flags);
 	return ctl_give(call, &filled, sizeof filled);
 }

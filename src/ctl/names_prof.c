@@ -64,9 +64,8 @@ CALLER(prof_dump_call) {
 	UNUSED(index);
 	if (call->old != NULL || call->old_size != NULL)
 		return EPERM;
-	if (call->new == NULL || call->new_size != sizeof receiver)
+	if (!ctl_take(call, &receiver, sizeof receiver))
 		return EINVAL;
-	memcpy(&receiver, call->new, sizeof receiver);
 	if (receiver.write == NULL)
 		return EINVAL;
 	return prof_known() ? prof_dump_to_call(receiver.write, receiver.opaque) : ENOENT;
@@ -120,9 +119,8 @@ CALLER(prof_recent_max) {
 	if (!prof_known())
 		return ENOENT;
 	if (call->new != NULL || call->new_size != 0) {
-		if (call->new == NULL || call->new_size != sizeof wanted)
+		if (!ctl_take(call, &wanted, sizeof wanted))
 			return EINVAL;
-		memcpy(&wanted, call->new, sizeof wanted);
 		if (wanted < -1)
 			return EINVAL;
 		prof_set_recent_max(wanted);
@@ -142,9 +140,8 @@ CALLER(prof_recent_dump) {
 		return EPERM;
 	if (!prof_known())
 		return ENOENT;
-	if (call->new == NULL || call->new_size != sizeof receiver)
+	if (!ctl_take(call, &receiver, sizeof receiver))
 		return EINVAL;
-	memcpy(&receiver, call->new, sizeof receiver);
 	return receiver.write == NULL ? EINVAL : prof_dump_recent(receiver.write, receiver.opaque);
 }
 

@@ -83,9 +83,8 @@ CALLER(thread_event) {
 	UNUSED(index);
 	if (call->old != NULL || call->old_size != NULL)
 		return EPERM;
-	if (call->new == NULL || call->new_size != sizeof request)
+	if (!ctl_take(call, &request, sizeof request))
 		return EINVAL;
-	memcpy(&request, call->new, sizeof request);
 	return thread_on_event(request.call, request.interval, request.allocations_only);
 }
 
@@ -123,9 +122,8 @@ CALLER(ncached_max_read) {
 	UNUSED(index);
 	if (cache == NULL || !cache_enabled(cache))
 		return ENOENT;
-	if (call->new == NULL || call->new_size != sizeof size)
+	if (!ctl_take(call, &size, sizeof size))
 		return EINVAL;
-	memcpy(&size, call->new, sizeof size);
 	if (size > CACHED_MAX)
 		return EINVAL;
 	size_t most = cache_most(cache, size_class(size));
@@ -195,9 +193,8 @@ CALLER(thread_prof_name) {
 	}
 	if (call->old != NULL || call->old_size != NULL)
 		return EPERM;
-	if (call->new == NULL || call->new_size != sizeof name)
+	if (!ctl_take(call, &name, sizeof name))
 		return EINVAL;
-	memcpy(&name, call->new, sizeof name);
 	if (opt.prof_sys_thread_name)
 		return ENOENT;
 	return name == NULL ? EINVAL : prof_set_thread_name(cache, name);

@@ -109,9 +109,9 @@ static void put_figures(struct print *print, const struct ctl_figures *figures) 
 /* Nothing where there are none. */
 static void put_limits(struct print *print) {
 	size_t soft = thread_limit(LIMIT_SOFT), hard = thread_limit(LIMIT_HARD);
-	struct limit_stats stats = thread_read_limits();
 	if (soft == 0 && hard == 0)
 		return;
+	struct limit_stats stats = thread_read_limits();
 	if (soft != 0)
 		put_amount(print, "limit, soft: above it unused pages are given back at once", soft);
 	if (hard != 0)

@@ -13,8 +13,9 @@
  *   allowed = held + step        step = a part of what is left up to the next limit
  *
  * Whoever makes the sum also takes back from the other arenas what they are allowed beyond a step: they have shrunk since.
- * So all arenas together go beyond a limit by a step for each at most, and by what is asked for while a purge is waited for. Their counts are read without their locks, and what
- * moves at that moment from one place to another is in neither; a request between asking and having is in `promised`.
+ * So all arenas together go beyond a limit by a step for each at most, and by what is asked for while a purge is waited
+ * for. Their counts are read without their locks, and what moves at that moment from one place to another is in neither;
+ * a request between asking and having is in `promised`.
  *
  * Locks: none while adding up but BASE; purging takes PURGE; shrinking caches THREADS. */
 #include <string.h>
@@ -216,7 +217,7 @@ void thread_set_limit(enum limit_kind kind, size_t bytes) {
 		store_relaxed(&arena->pages.allowed, 0);
 	if (limit_exceeded())
 		thread_purge(NULL, true);
-	(void)limit_exceeded();
+	note(add_up().used); /* no purge comes after this one */
 }
 
 /* What an option says, in bytes. Unless told otherwise the soft limit is a part of what the control group may have. */

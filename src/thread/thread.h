@@ -136,9 +136,9 @@ unsigned thread_count(void);
 size_t thread_cached_bytes(void);
 
 /* Starts the helper thread now and keeps it / stops it, returns when it is gone, and starts none before one is asked for.
- * 0, or an errno, and nothing was changed: of the thread's creation, or EDEADLK inside a purge of the calling thread's,
- * as in an extent hook that the helper runs. Hold no lock. */
-int thread_ask_helper(bool wanted);
+ * False, and nothing was changed: the system refused the thread, which was said (guard_warn), or this is inside a purge of
+ * the calling thread's, as in an extent hook that the helper runs. Hold no lock. */
+bool thread_ask_helper(bool wanted);
 /* What was asked for last, at first by the option background_thread. False in a forked child. */
 bool thread_helper_asked(void);
 /* True in a process where the helper thread runs, asked for or not. */

@@ -262,6 +262,10 @@ static bool several_threads(void) {
 	return thread_count() > 1 || (!load_relaxed(&after_fork) && os_several_threads());
 }
 
+static void warn_refused(int error) {
+	guard_warn("<ashlar>: background thread creation failed (%d)\n", error);
+}
+
 static void consider_helper(uint64_t now) {
 	if (load_relaxed(&helper) != HELPER_NONE || now < load_relaxed(&next_start))
 		return;
@@ -272,25 +276,27 @@ static void consider_helper(uint64_t now) {
 	if (error == 0 || !asked || load_relaxed(&refused))
 		return;
 	store_relaxed(&refused, true);
-	guard_warn("<ashlar>: background thread creation failed (%d)\n", error);
+	warn_refused(error);
 }
 
-int thread_ask_helper(bool wanted) {
+bool thread_ask_helper(bool wanted) {
 	if (is_purging()) /* by the helper itself, or while it waits to purge */
-		return EDEADLK;
+		return false;
 	if (!wanted) {
 		store_relaxed(&forbidden, true);
 		store_relaxed(&asked_for, false);
 		stop_helper();
-		return 0;
+		return true;
 	}
 	await_end();
 	int error = start_helper();
-	if (error == 0) {
-		store_relaxed(&forbidden, false);
-		store_relaxed(&asked_for, true);
+	if (error != 0) {
+		warn_refused(error);
+		return false;
 	}
-	return error;
+	store_relaxed(&forbidden, false);
+	store_relaxed(&asked_for, true);
+	return true;
 }
 
 bool thread_helper_asked(void) {
