@@ -1,7 +1,8 @@
 /* record.c - sampled blocks by their pages.
  *
- * A page is marked while it has a record; of blocks above CACHED_MAX the span is flagged instead. Both change under the lock of the page's shard, and only while the caller holds
- * a block of the page, or finds a record, whose block has not been given back then: the slab is there in both cases. */
+ * A page is marked while it has a record; of blocks above CACHED_MAX the span is flagged instead. Both change under the
+ * lock of the page's shard, and only while the caller holds a block of the page, or finds a record, whose block has not
+ * been given back then: the slab is there in both cases. */
 #include "prof/inside.h"
 
 #define SHARDS 64u
@@ -115,8 +116,10 @@ static double share_of(const void *block) {
 RACY void record_note_pinned(void) {
 	uint64_t now = sample_now();
 	lock_take(&stacks_lock);
-	EACH_NODE(&count_sites, node)
-	container_of(node, struct site, node)->pinned = 0;
+	EACH_NODE(&count_sites, node) {
+		struct site *site = container_of(node, struct site, node);
+		site->pinned = site->age = 0;
+	}
 	lock_drop(&stacks_lock);
 	for (unsigned i = 0; i < SHARDS; i++) {
 		lock_take(&shards[i].lock);
