@@ -20,7 +20,8 @@ WRITER(prof_thread_active_init) {
 SIMPLE(prof_active, as_bool, prof_active())
 WRITER(prof_active) {
 	UNUSED(index);
-	return prof_set_active(value->as_bool);
+	prof_set_active(value->as_bool);
+	return 0;
 }
 
 SIMPLE(prof_gdump, as_bool, prof_gdump())

@@ -250,18 +250,19 @@ void count_out(const struct sample *sample) {
 	lock_drop(&stacks_lock);
 }
 
-static bool has_ended(struct node *node, const void *opaque) {
+static bool has_ended(struct node *node, void *opaque) {
 	(void)opaque;
 	return container_of(node, struct site, node)->live.objects == 0;
 }
 
+static void drop_ended(struct node *node, void *opaque) REQUIRES(stacks_lock) {
+	(void)opaque;
+	drop_site(container_of(node, struct site, node));
+}
+
 void count_forget(void) {
 	lock_take(&stacks_lock);
-	struct node *ended = hash_sift(&count_sites, has_ended, NULL), *next;
-	for (; ended != NULL; ended = next) {
-		next = ended->next;
-		drop_site(container_of(ended, struct site, node));
-	}
+	hash_sift(&count_sites, has_ended, drop_ended, NULL);
 	EACH_NODE(&count_sites, node) {
 		struct site *site = container_of(node, struct site, node);
 		site->all = site->live;

@@ -26,14 +26,13 @@ static _Atomic(bool) ending;                     /* [atomic] */
 
 /* -- names ----------------------------------------------------------------------------------------------------- */
 
-bool prof_set_prefix(const char *wanted) {
+void prof_set_prefix(const char *wanted) {
 	lock_take(&name_lock);
 	size_t length = strnlen(wanted, sizeof prefix - 1);
 	memcpy(prefix, wanted, length);
 	prefix[length] = 0;
 	prefix_set = true;
 	lock_drop(&name_lock);
-	return true;
 }
 
 /* False: the program wants no names made up for it. */
@@ -81,21 +80,6 @@ struct room {
 	char name[PATH_MAX];
 };
 
-static size_t room_bytes(void) {
-	return round_up(sizeof(struct room), size_max(os.page_size, PAGE));
-}
-
-/* Zeroed; NULL: no memory. */
-static struct room *make_room(void) {
-	void *memory;
-	return os_map(NULL, room_bytes(), &memory) == 0 ? memory : NULL;
-}
-
-static void end_room(struct room *room) {
-	if (room != NULL)
-		(void)os_unmap(room, room_bytes());
-}
-
 static int dump_to(struct output *out) {
 	struct view view;
 	bool proto = opt_now(prof_format) == PROF_FORMAT_PROTO;
@@ -131,7 +115,7 @@ static enum dump_result dump_to_file(struct room *room, const char *name) {
 static int dump_as(enum dump_trigger trigger, const char *name) {
 	int saved = errno;
 	void *was = event_suspend();
-	struct room *room = make_room();
+	struct room *room = pages_take(sizeof *room);
 	bool named = room == NULL || name != NULL || make_name(room->name, trigger);
 	enum dump_result result = DUMP_NOT_OPENED;
 	if (room == NULL)
@@ -144,7 +128,8 @@ static int dump_as(enum dump_trigger trigger, const char *name) {
 		guard_warn("<ashlar>: failed to open \"%s\"\n", room->name);
 	if (named && trigger != DUMP_ASKED && result == DUMP_NOT_WRITTEN)
 		guard_warn("<ashlar>: failed to write during heap profile flush\n");
-	end_room(room);
+	if (room != NULL)
+		pages_give(room, sizeof *room);
 	return result == DUMP_DONE ? 0 : EFAULT;
 }
 
@@ -154,15 +139,15 @@ int prof_dump(const char *name) {
 
 static int dump_through(int file, prof_writer *write, void *opaque) {
 	void *was = event_suspend();
-	struct room *room = make_room();
+	struct room *room = pages_take(sizeof *room);
 	int error = ENOMEM;
 	if (room != NULL) {
 		room->out.file = file;
 		room->out.call = write;
 		room->out.opaque = opaque;
 		error = dump_to(&room->out);
+		pages_give(room, sizeof *room);
 	}
-	end_room(room);
 	event_resume(was);
 	return error;
 }

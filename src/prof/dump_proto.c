@@ -8,12 +8,14 @@
  * Samples have the values alloc_objects, alloc_space (with what was freed, where the option prof_accum keeps that; else
  * the same as live), inuse_objects, inuse_space, pinned_space: estimates, corrected for sampling. pinned_space are the bytes
  * of slabs that these blocks keep from being given back: a slab's bytes, shared by the blocks in it. Labels: the thread, the
- * arena by name or number, and how old the live samples are on the average. Symbols are left to readers: locations have addresses, mappings build ids.
+ * arena by name or number, and how old the live samples are on the average. Symbols are left to readers: locations have
+ * addresses, mappings build ids.
  *
  * Fields may come in any order, and so nothing but one small message is ever kept: strings get their numbers when they are
  * sent, locations are told by their addresses. */
 #define _GNU_SOURCE 1
 #include <elf.h>
+#include <errno.h>
 #include <link.h>
 #include <string.h>
 
@@ -361,12 +363,10 @@ static void put_sample(struct writer *writer, const struct view_site *site) {
 }
 
 int dump_proto(struct output *out, struct view *view) {
-	void *memory;
-	size_t frames = 0, bytes = round_up(sizeof(struct writer), size_max(os.page_size, PAGE));
-	int error = os_map(NULL, bytes, &memory);
-	if (error != 0)
-		return error;
-	struct writer *writer = memory;
+	size_t frames = 0;
+	struct writer *writer = pages_take(sizeof *writer);
+	if (writer == NULL)
+		return ENOMEM;
 	writer->out = out;
 	put_head(writer);
 	put_mappings(writer);
@@ -376,5 +376,6 @@ int dump_proto(struct output *out, struct view *view) {
 		put_sample(writer, site);
 	}
 	put_locations(writer, view->frames, frames);
-	return os_unmap(memory, bytes);
+	pages_give(writer, sizeof *writer);
+	return 0;
 }

@@ -66,8 +66,8 @@ void hash_remove(struct hash *table, struct node *node) {
 	table->count--;
 }
 
-struct node *hash_sift(struct hash *table, bool (*wanted)(struct node *, const void *), const void *opaque) {
-	struct node *taken = NULL;
+void hash_sift(struct hash *table, bool (*wanted)(struct node *, void *), void (*take)(struct node *, void *),
+               void *opaque) {
 	for (size_t i = 0; table->buckets != NULL && i < (size_t)1 << table->lg; i++) {
 		struct node **at = &table->buckets[i];
 		while (*at != NULL) {
@@ -78,9 +78,7 @@ struct node *hash_sift(struct hash *table, bool (*wanted)(struct node *, const v
 			}
 			*at = node->next;
 			table->count--;
-			node->next = taken;
-			taken = node;
+			take(node, opaque);
 		}
 	}
-	return taken;
 }

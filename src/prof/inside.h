@@ -30,8 +30,9 @@ struct node **hash_chain(const struct hash *table, uint64_t key);
 /* False: no memory. */
 bool hash_enter(struct hash *table, struct node *node);
 void hash_remove(struct hash *table, struct node *node);
-/* Takes out all nodes that are wanted, and returns them as a chain. */
-struct node *hash_sift(struct hash *table, bool (*wanted)(struct node *, const void *), const void *opaque);
+/* Takes out the nodes that are wanted, and hands each over when it is out, before it looks at the next. */
+void hash_sift(struct hash *table, bool (*wanted)(struct node *, void *), void (*take)(struct node *, void *),
+               void *opaque);
 uint64_t hash_mix(uint64_t key);
 
 #define EACH_NODE(table, node) \
@@ -41,6 +42,7 @@ uint64_t hash_mix(uint64_t key);
 /* -- count.c --------------------------------------------------------------------------------------------------------- */
 
 #define DEPTH_MAX 256u
+#define STEP_MAX  ((uintptr_t)(8 * MIB)) /* from one frame to the next */
 
 /* The callers of one allocation, innermost first. */
 struct stack {
@@ -173,8 +175,7 @@ struct view_site {
 	uint64_t pinned, age;
 };
 struct view {
-	void *memory;
-	size_t bytes;
+	size_t bytes; /* of all it has */
 	struct view_site *site;
 	struct view_thread *thread;
 	size_t *first; /* one past the last site of each stack */
@@ -182,12 +183,16 @@ struct view {
 	size_t sites, threads, stacks;
 	struct prof_counts live, all;
 };
-/* A copy of what is known now; `pinned`: with the sites' pages. False: no memory. */
+/* A copy of what is known now; `pinned`: with the sites' pages and ages. False: no memory. */
 bool view_make(struct view *view, bool pinned);
 void view_end(struct view *view);
 void counts_add(struct prof_counts *sum, const struct prof_counts *one);
 
 /* -- output.c -------------------------------------------------------------------------------------------------------- */
+
+/* Zeroed memory of its own, for who may have a small stack. NULL: there is none. */
+void *pages_take(size_t bytes);
+void pages_give(void *pages, size_t bytes);
 
 struct output {
 	int file;          /* or -1, and: */
@@ -200,7 +205,6 @@ struct output {
 };
 struct output output_to_file(int file);
 struct output output_to_text_call(prof_text_writer *call, void *opaque);
-struct output output_to_call(prof_writer *call, void *opaque);
 void output_bytes(struct output *out, const void *data, size_t size);
 /* At most 511 bytes. */
 void output_text(struct output *out, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,8 +1,21 @@
-/* output.c - text and bytes to a file or to a function of the program's, by pieces. */
+/* output.c - text and bytes to a file or to a function of the program's, by pieces; and memory to do such work in. */
 #include <stdarg.h>
 #include <string.h>
 #include "os/os.h"
 #include "prof/inside.h"
+
+static size_t round_pages(size_t bytes) {
+	return round_up(bytes, size_max(os.page_size, PAGE));
+}
+
+void *pages_take(size_t bytes) {
+	void *pages;
+	return os_map(NULL, round_pages(bytes), &pages) == 0 ? pages : NULL;
+}
+
+void pages_give(void *pages, size_t bytes) {
+	(void)os_unmap(pages, round_pages(bytes));
+}
 
 struct output output_to_file(int file) {
 	return (struct output){.file = file};
@@ -10,10 +23,6 @@ struct output output_to_file(int file) {
 
 struct output output_to_text_call(prof_text_writer *call, void *opaque) {
 	return (struct output){.file = -1, .text_call = call, .opaque = opaque};
-}
-
-struct output output_to_call(prof_writer *call, void *opaque) {
-	return (struct output){.file = -1, .call = call, .opaque = opaque};
 }
 
 int output_end(struct output *out) {

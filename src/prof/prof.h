@@ -17,10 +17,10 @@
  * there is not even memory for it. What the profiler itself causes to be allocated is not sampled: the thread is suspended
  * (thread/event.h) meanwhile.
  *
- * Locks: CTL for switches and for names of files, each alone; SAMPLES -> STACKS -> BASE. STACKS is taken inside SAMPLES only
- * where records are matched with their sites for a dump (record_note_pinned); the allocator's own memory is taken under
- * either. None is held, and none of another floor's, while a stack is read, a dump or a log is written, or a function of the
- * program runs. */
+ * Locks: CTL for switches and for names of files, each alone, and around the others by the one who copies the counts;
+ * SAMPLES -> STACKS -> BASE. STACKS is taken inside SAMPLES only where records are matched with their sites for a dump
+ * (record_note_pinned); the allocator's own memory is taken under either. None is held, and none of another floor's, while
+ * a stack is read, a dump or a log is written, or a function of the program runs. */
 #ifndef ASHLAR_PROF_H
 #define ASHLAR_PROF_H
 
@@ -69,8 +69,8 @@ void prof_after_fork(void);
 /* Has it been on in this process? */
 bool prof_known(void);
 bool prof_active(void);
-/* May allocate. EAGAIN: no memory for it. */
-int prof_set_active(bool active);
+/* May allocate. */
+void prof_set_active(bool active);
 bool prof_thread_active_init(void);
 void prof_set_thread_active_init(bool active);
 
@@ -110,7 +110,7 @@ typedef void prof_text_writer(void *opaque, const char *text);
 int prof_dump(const char *name);
 int prof_dump_to_file(int file);
 int prof_dump_to_call(prof_writer *write, void *opaque);
-bool prof_set_prefix(const char *prefix);
+void prof_set_prefix(const char *prefix);
 /* In the full lane of a thread that attends: writes a dump if a signal asked for one. */
 void prof_attend(void);
 uint64_t prof_interval(void); /* bytes; 0: no dumps by volume */

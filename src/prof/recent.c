@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <string.h>
 #include "ctl/ctl.h"
-#include "os/os.h"
 #include "thread/event.h"
 #include "prof/inside.h"
 
@@ -182,15 +181,13 @@ static void release(const struct recent *copies, size_t number) {
 }
 
 int prof_dump_recent(prof_text_writer *write, void *opaque) {
-	void *memory;
 	lock_take(&stacks_lock);
 	size_t room = count + 64;
 	lock_drop(&stacks_lock);
-	size_t bytes = round_up(room * sizeof(struct recent), size_max(os.page_size, PAGE));
-	if (os_map(NULL, bytes, &memory) != 0)
+	struct recent *copies = pages_take(room * sizeof *copies);
+	if (copies == NULL)
 		return ENOMEM;
 	void *was = event_suspend();
-	struct recent *copies = memory;
 	size_t number = copy(copies, room);
 	struct output out = output_to_text_call(write, opaque);
 	output_text(&out, "{\"sample_interval\":%lu,\"recent_alloc_max\":%zd,\"recent_alloc\":[",
@@ -203,6 +200,6 @@ int prof_dump_recent(prof_text_writer *write, void *opaque) {
 	(void)output_end(&out);
 	release(copies, number);
 	event_resume(was);
-	(void)os_unmap(memory, bytes);
+	pages_give(copies, room * sizeof *copies);
 	return 0;
 }

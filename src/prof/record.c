@@ -1,7 +1,8 @@
 /* record.c - sampled blocks by their pages.
  *
- * A page is marked while it has a record; of blocks above CACHED_MAX the span is flagged instead. Both change under the lock of the page's shard, and only while the caller holds
- * a block of the page, or finds a record, whose block has not been given back then: the slab is there in both cases. */
+ * A page is marked while it has a record; of blocks above CACHED_MAX the span is flagged instead. Both change under the
+ * lock of the page's shard, and only while the caller holds a block of the page, or finds a record, whose block has not
+ * been given back then: the slab is there in both cases. */
 #include "prof/inside.h"
 
 #define SHARDS 64u
@@ -115,8 +116,10 @@ static double share_of(const void *block) {
 RACY void record_note_pinned(void) {
 	uint64_t now = sample_now();
 	lock_take(&stacks_lock);
-	EACH_NODE(&count_sites, node)
-	container_of(node, struct site, node)->pinned = 0;
+	EACH_NODE(&count_sites, node) {
+		struct site *site = container_of(node, struct site, node);
+		site->pinned = site->age = 0;
+	}
 	lock_drop(&stacks_lock);
 	for (unsigned i = 0; i < SHARDS; i++) {
 		lock_take(&shards[i].lock);
@@ -132,37 +135,35 @@ RACY void record_note_pinned(void) {
 	}
 }
 
-static bool is_of(struct node *node, const struct arena *arena) {
-	return arena == NULL || map_span(sample_of(node)->block)->arena == arena;
+/* Samples of one arena, or with NULL of all, on their way out of a shard. */
+struct leaving {
+	const struct arena *arena;
+	const struct shard *shard;
+	struct node *first;
+};
+
+static bool is_leaving(struct node *node, void *opaque) {
+	const struct leaving *leaving = opaque;
+	return leaving->arena == NULL || map_span(sample_of(node)->block)->arena == leaving->arena;
 }
 
 /* One by one: a page keeps its mark until its last record goes. */
-static struct node *take_out(struct shard *shard, const struct arena *arena) REQUIRES(shard->lock) {
-	struct hash *samples = &shard->samples;
-	struct node *taken = NULL;
-	for (size_t i = 0; samples->buckets != NULL && i < (size_t)1 << samples->lg; i++) {
-		for (struct node **at = &samples->buckets[i], *node; (node = *at) != NULL;) {
-			if (!is_of(node, arena)) {
-				at = &node->next;
-				continue;
-			}
-			*at = node->next;
-			samples->count--;
-			unmark(shard, sample_of(node)->block);
-			node->next = taken;
-			taken = node;
-		}
-	}
-	return taken;
+static void leave(struct node *node, void *opaque) NO_LOCK_ANALYSIS {
+	struct leaving *leaving = opaque;
+	unmark(leaving->shard, sample_of(node)->block);
+	node->next = leaving->first;
+	leaving->first = node;
 }
 
 void record_take_all(const struct arena *arena, void (*take)(struct sample *sample)) {
 	for (unsigned i = 0; i < SHARDS; i++) {
 		struct shard *shard = &shards[i];
 		lock_take(&shard->lock);
-		struct node *taken = take_out(shard, arena), *next;
+		struct leaving leaving = {arena, shard, NULL};
+		hash_sift(&shard->samples, is_leaving, leave, &leaving);
 		lock_drop(&shard->lock);
-		for (struct node *node = taken; node != NULL; node = next) {
+		struct node *next;
+		for (struct node *node = leaving.first; node != NULL; node = next) {
 			next = node->next;
 			take(sample_of(node));
 		}

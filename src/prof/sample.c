@@ -84,7 +84,7 @@ static void make_known(void) REQUIRES(switch_lock) {
 	store_release(&known, true);
 }
 
-int prof_set_active(bool wanted) {
+void prof_set_active(bool wanted) {
 	if (wanted)
 		stack_prepare();
 	lock_take(&switch_lock);
@@ -97,7 +97,6 @@ int prof_set_active(bool wanted) {
 	lock_drop(&switch_lock);
 	if (changed)
 		thread_call_all();
-	return 0;
 }
 
 /* Without a word to anybody. */

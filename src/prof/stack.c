@@ -20,8 +20,7 @@
 #include "thread/event.h"
 #include "prof/inside.h"
 
-#define STEP_MAX ((uintptr_t)(8 * MIB))
-#define PATH     "libgcc_s.so.1"
+#define PATH "libgcc_s.so.1"
 
 /* Not there in every program: static ones may do without both. */
 #pragma weak _Unwind_Backtrace

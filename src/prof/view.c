@@ -1,6 +1,5 @@
 /* view.c - a copy of the counts, so that a dump can take its time. */
 #include <string.h>
-#include "os/os.h"
 #include "prof/inside.h"
 
 static struct lock view_lock =
@@ -12,9 +11,8 @@ struct need {
 };
 
 static size_t bytes_of(const struct need *need) {
-	size_t bytes = need->sites * sizeof(struct view_site) + need->threads * sizeof(struct view_thread) +
-	               (need->frames + need->stacks) * sizeof(void *);
-	return round_up(bytes + 1, size_max(os.page_size, PAGE));
+	return need->sites * sizeof(struct view_site) + need->threads * sizeof(struct view_thread) +
+	       (need->frames + need->stacks) * sizeof(void *);
 }
 
 static size_t with_margin(size_t count) {
@@ -22,12 +20,10 @@ static size_t with_margin(size_t count) {
 }
 
 static bool map_view(struct view *view, const struct need *need) {
-	void *memory;
 	view->bytes = bytes_of(need);
-	if (os_map(NULL, view->bytes, &memory) != 0)
+	view->site = pages_take(view->bytes);
+	if (view->site == NULL)
 		return false;
-	view->memory = memory;
-	view->site = memory;
 	view->thread = (struct view_thread *)(void *)(view->site + need->sites);
 	view->first = (size_t *)(void *)(view->thread + need->threads);
 	view->frames = (void **)(void *)(view->first + need->stacks);
@@ -35,8 +31,7 @@ static bool map_view(struct view *view, const struct need *need) {
 }
 
 void view_end(struct view *view) {
-	if (view->memory != NULL)
-		(void)os_unmap(view->memory, view->bytes);
+	pages_give(view->site, view->bytes);
 }
 
 void counts_add(struct prof_counts *sum, const struct prof_counts *one) {
@@ -142,7 +137,7 @@ bool view_make(struct view *view, bool pinned) {
 		record_note_pinned();
 	while (!done && room) {
 		struct need need = ask();
-		*view = (struct view){.memory = NULL};
+		*view = (struct view){.bytes = 0};
 		room = map_view(view, &need);
 		done = room && try_copy(view, &need);
 		if (room && !done)

@@ -28,9 +28,8 @@
 
 #define ENTRIES   8192u /* a power of two */
 #define REMEMBER  4     /* states put aside by instructions */
-#define STEP_MAX  ((uintptr_t)(8 * MIB))
-#define PC_SDATA4 0x1b /* encodings: a signed number of four bytes, from where it stands */
-#define HDR_TABLE 0x3b /* or from the header's beginning */
+#define PC_SDATA4 0x1b  /* encodings: a signed number of four bytes, from where it stands */
+#define HDR_TABLE 0x3b  /* or from the header's beginning */
 #define UDATA4    0x03
 
 enum { RBP = 6, RSP = 7, RA = 16 }; /* as the tables number them */

@@ -2,12 +2,14 @@
  * Heap profiling, switched on while the program runs. With prof.reset 0 every allocation is sampled, so that counts are
  * exact: each way to allocate and free is one sample more and one less.
  */
+#define _GNU_SOURCE
 #include "ctl.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define KIB 1024
 #define MIB (1024 * 1024)
@@ -56,7 +58,7 @@ static void collect(void *opaque, const void *data, size_t size) {
 	text->data[text->used] = 0;
 }
 
-static const char *dump(void) {
+static const struct text *dump_all(void) {
 	static struct text text;
 	text.used = 0;
 	struct {
@@ -64,7 +66,11 @@ static const char *dump(void) {
 		void *opaque;
 	} receiver = {collect, &text};
 	CHECK(ctl_write("prof.dump_call", &receiver, sizeof receiver) == 0);
-	return text.data;
+	return &text;
+}
+
+static const char *dump(void) {
+	return dump_all()->data;
 }
 
 struct live {
@@ -337,6 +343,44 @@ static void dumps(void **state) {
 	CHECK(CTL_SET(unsigned, "prof.dump_fd", 999) == EBADF);
 	CHECK(CTL_SET(bool, "prof.gdump", true) == 0 && CTL_GET(bool, "prof.gdump"));
 	CHECK(CTL_SET(bool, "prof.gdump", false) == 0 && !CTL_GET(bool, "prof.gdump"));
+	free(block);
+}
+
+/* The greatest of the labels of ages, in milliseconds: label { key: 12, number, unit: 13 }. */
+static uint64_t greatest_age(const struct text *profile) {
+	const char *at = profile->data, *end = at + profile->used;
+	uint64_t greatest = 0;
+	while ((at = memmem(at, (size_t)(end - at), "\x08\x0c\x18", 3)) != NULL) {
+		uint64_t age = 0;
+		unsigned shift = 0;
+		for (at += 3; at < end && (*at & 0x80) != 0; shift += 7)
+			age |= (uint64_t)(*at++ & 0x7f) << shift;
+		age |= (uint64_t)(unsigned char)*at++ << shift;
+		if (end - at >= 2 && memcmp(at, "\x20\x0d", 2) == 0 && age > greatest)
+			greatest = age;
+	}
+	return greatest;
+}
+
+static uint64_t now_ms(void) {
+	struct timespec now;
+	CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* No dump adds to the ages that the one before found. */
+static void ages_of_samples(void **state) {
+	const uint64_t pause = 40, tick = 20; /* milliseconds */
+	uint64_t began = now_ms();
+	void *block = malloc(1000);
+	(void)state;
+	CHECK(usleep((unsigned)pause * 1000) == 0);
+	CHECK(CTL_SET(const char *, "prof_format", "proto") == 0);
+	for (int i = 0; i < 10; i++) {
+		uint64_t age = greatest_age(dump_all());
+		CHECK(age + tick >= pause && age <= now_ms() - began + tick);
+	}
+	CHECK(CTL_SET(const char *, "prof_format", "text") == 0);
 	free(block);
 }
 
@@ -745,6 +789,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(hooks, setup, teardown),
 		cmocka_unit_test_setup_teardown(marked_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(dumps, setup, teardown),
+		cmocka_unit_test_setup_teardown(ages_of_samples, setup, teardown),
 		cmocka_unit_test_setup_teardown(reset_forgets, setup, teardown),
 		cmocka_unit_test_setup_teardown(switches, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_of_threads, setup, teardown),

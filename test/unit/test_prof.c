@@ -36,16 +36,27 @@ static void test_exp(void **state) {
 enum { NODES = 100000 };
 static struct node nodes[NODES];
 
-static bool is_even(struct node *node, const void *opaque) {
+static bool is_even(struct node *node, void *opaque) {
 	(void)opaque;
 	return node->key % 2 == 0;
 }
+
+struct taken {
+	const struct hash *hash;
+	size_t count;
+};
 
 static bool is_there(const struct hash *hash, const struct node *wanted) {
 	const struct node *node = *hash_chain(hash, wanted->key);
 	while (node != NULL && node != wanted)
 		node = node->next;
 	return node != NULL;
+}
+
+static void take_even(struct node *node, void *opaque) {
+	struct taken *taken = opaque;
+	assert_true(node->key % 2 == 0 && !is_there(taken->hash, node));
+	taken->count++;
 }
 
 static void test_hash(void **state) {
@@ -61,10 +72,9 @@ static void test_hash(void **state) {
 		hash_remove(&hash, &nodes[i]);
 	for (size_t i = 0; i < NODES; i++)
 		assert_int_equal(is_there(&hash, &nodes[i]), i % 2);
-	size_t even = 0;
-	for (struct node *node = hash_sift(&hash, is_even, NULL); node != NULL; node = node->next)
-		even += node->key % 2 == 0;
-	size_t seen = 0;
+	struct taken taken = {&hash, 0};
+	hash_sift(&hash, is_even, take_even, &taken);
+	size_t even = taken.count, seen = 0;
 	EACH_NODE(&hash, node) {
 		assert_true(node->key % 2 == 1);
 		seen++;
