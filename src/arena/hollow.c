@@ -85,7 +85,7 @@ static void visit(struct bin *bin, struct span *slab, struct group *group) REQUI
 		return;
 	set_open(slab, pages, false);
 	bin_settle(bin, slab, NULL);
-	group->holes[group->count++] = (struct page_hole){slab, pages, pages};
+	group->holes[group->count++] = (struct page_hole){.span = slab, .pages = pages};
 }
 
 static void open_again(struct arena *arena, struct bin *bin, struct group *group) {
@@ -93,11 +93,14 @@ static void open_again(struct arena *arena, struct bin *bin, struct group *group
 	list_init(&emptied);
 	lock_take(&bin->lock);
 	for (size_t i = 0; i < group->count; i++) {
-		struct span *slab = group->holes[i].span;
-		set_open(slab, group->holes[i].taken, true);
-		slab->hollow |= group->holes[i].pages;
-		add_relaxed(&arena->hollow, bit_count(group->holes[i].pages));
-		add_relaxed(&arena->hollowed, bit_count(group->holes[i].pages));
+		const struct page_hole *hole = &group->holes[i];
+		struct span *slab = hole->span;
+		set_open(slab, hole->pages, true);
+		if (!hole->refused) {
+			slab->hollow |= hole->pages;
+			add_relaxed(&arena->hollow, bit_count(hole->pages));
+			add_relaxed(&arena->hollowed, bit_count(hole->pages));
+		}
 		bin_settle(bin, slab, &emptied);
 		if (slab->free < class_info[slab->class].regions && slab->seen == group->round) {
 			list_remove(&slab->link); /* behind those that are not visited yet */
@@ -114,7 +117,7 @@ static bool visit_list(struct arena *arena, struct bin *bin, unsigned quarter) {
 	struct group group = {.round = sweep->round, .all = sweep->all};
 	bool done = false;
 	lock_take(&bin->lock);
-	for (unsigned i = 0; i < GROUP && !done; i++) {
+	for (unsigned i = 0; i < GROUP; i++) {
 		struct list *first = list_first(&bin->slabs[quarter]);
 		struct span *slab = first == NULL ? NULL : container_of(first, struct span, link);
 		done = slab == NULL || slab->seen == group.round || sweep->left == 0;

@@ -117,6 +117,14 @@ static COLD void forget_hollow(struct span *slab) {
 	slab->hollow = 0;
 }
 
+/* May pages of the slab that were purged be used again? They count as resident then. */
+static COLD bool may_refill(struct span *slab) {
+	if (!page_may_refill(bit_count(slab->hollow)))
+		return false;
+	forget_hollow(slab);
+	return true;
+}
+
 /* Takes up to `count` regions of one slab, lowest first. */
 static unsigned take_regions(struct span *slab, void **slots, unsigned count) {
 	const size_t bytes = class_info[slab->class].bytes;
@@ -124,8 +132,6 @@ static unsigned take_regions(struct span *slab, void **slots, unsigned count) {
 	if (count > slab->free)
 		count = slab->free;
 	slab->seen = 0;
-	if (unlikely(slab->hollow != 0))
-		forget_hollow(slab);
 	while (taken < count) {
 		uint64_t open = slab->open[word];
 		while (open != 0 && taken < count) {
@@ -149,7 +155,7 @@ unsigned bin_fill(struct arena *arena, unsigned class, void **slots, unsigned co
 	lock_take(&bin->lock);
 	while (taken < count) {
 		struct span *slab = bin_fullest(bin);
-		if (slab != NULL && unlikely(slab->hollow != 0) && !page_may_refill(bit_count(slab->hollow)))
+		if (slab != NULL && unlikely(slab->hollow != 0) && !may_refill(slab))
 			break;
 		if (slab != NULL)
 			bin->reused += slab != bin->last;

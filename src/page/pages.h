@@ -99,9 +99,10 @@ bool page_set_grow_limit(struct pages *pages, size_t bytes);
 /* Pages inside a span that hold nothing, nor do others look at them: bit i is its page i. */
 struct page_hole {
 	struct span *span;
-	uint16_t pages, taken;
+	uint16_t pages;
+	bool refused; /* some of it was not purged; the rest may have been */
 };
-/* Purges them; they read as zero then, or as before. What was refused leaves `pages`. PURGE is held. */
+/* Purges them; they read as zero then, or as before. Sets `refused`. PURGE is held. */
 void page_purge_holes(struct page_hole *holes, size_t count);
 /* Is the memory of somebody else's making, and not purged so? */
 bool page_is_foreign(const struct span *span);
@@ -117,8 +118,6 @@ struct page_stats {
 	size_t abandoned; /* bytes of address space that nobody took back */
 	size_t purged[PAGE_STATES], purges[PAGE_STATES], passes[PAGE_STATES];
 };
-/* May pages that were purged while they were handed out be used again? */
-bool page_may_refill(size_t pages);
 /* Pages handed out, without asking for the lock: a guess while others work. */
 size_t page_peek_active(const struct pages *pages);
 struct page_stats page_read_stats(struct pages *pages);
@@ -126,6 +125,8 @@ struct page_stats page_read_stats(struct pages *pages);
 /* Growth. While it is watched, an arena that is to hold more pages than `allowed` asks event_hooks.grow first, which may
  * refuse: the request fails for lack of memory then. Otherwise nobody is asked, and it costs nothing. */
 void page_watch_growth(bool watched);
+/* May pages that were purged while they were handed out be used again? Asks event_hooks.refill likewise. */
+bool page_may_refill(size_t pages);
 /* Pages in memory: handed out, dirty and muzzy; of those unused. A guess, without the lock. / Those of a pool. */
 struct page_held {
 	size_t pages, unused;

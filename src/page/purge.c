@@ -200,7 +200,7 @@ static void purge_hole_ranges(struct page_hole *holes, const uint16_t *of, const
 	for (size_t done = 0; done < count; done++) {
 		done += os_purge_ranges(ranges + done, count - done, false, &calls);
 		if (done < count)
-			holes[of[done]].pages = 0;
+			holes[of[done]].refused = true;
 	}
 }
 
