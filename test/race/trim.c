@@ -39,6 +39,26 @@ static void tells_what_went(void) {
 	CHECK(SUT(malloc_trim)(0) == 1 && SUT(malloc_trim)(SIZE_MAX) == 0);
 }
 
+/* One block of each slab stays. */
+static void counts_pages_of_slabs(void) {
+	static void *block[(MIB << 20) / 448];
+	const size_t count = sizeof block / sizeof *block;
+	for (size_t i = 0; i < count; i++) {
+		block[i] = SUT(malloc)(448);
+		CHECK(block[i] != NULL);
+		memset(block[i], 1, 448);
+	}
+	for (size_t i = 0; i < count; i++)
+		if (i % 64 != 0)
+			SUT(free)(block[i]);
+	size_t given = trim();
+	CHECK(given >= (MIB * 5 / 7 - 1) << 20 && given < (MIB + 1) << 20);
+	CHECK(trim() == 0);
+	for (size_t i = 0; i < count; i += 64)
+		SUT(free)(block[i]);
+	trim();
+}
+
 static void as_a_name(void) {
 	size_t given = 1, size = sizeof given;
 	uint32_t less = 0;
@@ -132,6 +152,7 @@ static void many(void) {
 
 int main(void) {
 	tells_what_went();
+	counts_pages_of_slabs();
 	as_a_name();
 	others_flush();
 	many();
