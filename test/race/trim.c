@@ -3,7 +3,7 @@
  * be called by many at a time while others work.
  */
 // ctest-timeout: 120
-// ctest: MALLOC_CONF=dirty_decay_ms:-1,helper_thread:false
+// ctest: MALLOC_CONF=dirty_decay_ms:-1,helper_thread:false,slab_sizes:2048-2048:64
 #define _GNU_SOURCE
 #include "../harness.h"
 #include "../helpers.h"
@@ -57,6 +57,27 @@ static void counts_pages_of_slabs(void) {
 	for (size_t i = 0; i < count; i += 64)
 		SUT(free)(block[i]);
 	trim();
+}
+
+/* Slabs of more pages than are told apart. */
+static void spares_blocks(void) {
+	enum { SLAB = 128, USED = 8 };
+	static void *block[20 * SLAB];
+	for (size_t i = 0; i < 20 * SLAB; i++) {
+		block[i] = SUT(malloc)(2048);
+		CHECK(block[i] != NULL);
+		test_fill(block[i], 2048, i);
+	}
+	for (size_t i = 0; i < 20 * SLAB; i++)
+		if (i % SLAB >= USED)
+			SUT(free)(block[i]);
+	trim();
+	for (size_t i = 0; i < 20 * SLAB; i++) {
+		if (i % SLAB >= USED)
+			continue;
+		CHECK(test_holds(block[i], 2048, 2048, i));
+		SUT(free)(block[i]);
+	}
 }
 
 static void as_a_name(void) {
@@ -153,6 +174,7 @@ static void many(void) {
 int main(void) {
 	tells_what_went();
 	counts_pages_of_slabs();
+	spares_blocks();
 	as_a_name();
 	others_flush();
 	many();
