@@ -732,6 +732,30 @@ static void sequence_of_rocksdb(void **state) {
 	assert_int_equal(act(index, "destroy"), 0);
 }
 
+/* Memory that hooks brought is theirs to purge, also within a slab. */
+static void hooks_and_slabs(void **state) {
+	(void)state;
+	enum { SLAB = 64, SIZE = 448 };
+	static char *block[8 * SLAB];
+	unsigned index, away = 0;
+	size_t size = sizeof index;
+	extent_hooks_t *hooks = &own_hooks;
+	assert_int_equal(SUT(mallctl)("arenas.create", &index, &size, &hooks, sizeof hooks), 0);
+	for (size_t i = 0; i < 8 * SLAB; i++)
+		memset(block[i] = SUT(mallocx)(SIZE, DIRECT(index)), 1, SIZE);
+	char *first = (char *)((uintptr_t)block[0] & ~(uintptr_t)4095);
+	for (size_t i = 0; i < 8 * SLAB; i++)
+		if (i % SLAB != 0)
+			SUT(dallocx)(block[i], DIRECT(index));
+	assert_int_equal(act(index, "purge"), 0);
+	unsigned char there[7] = {0};
+	assert_int_equal(mincore(first, sizeof there * 4096, there), 0);
+	for (size_t i = 0; i < sizeof there; i++)
+		away += (there[i] & 1) == 0;
+	assert_int_equal(away, 0);
+	assert_int_equal(act(index, "destroy"), 0);
+}
+
 static void hooks_at_creation(void **state) {
 	(void)state;
 	struct {
@@ -896,6 +920,7 @@ int main(void) {
 		cmocka_unit_test(grow_limit),
 		cmocka_unit_test(active_pages),
 		cmocka_unit_test(sequence_of_rocksdb),
+		cmocka_unit_test(hooks_and_slabs),
 		cmocka_unit_test(hooks_at_creation),
 		cmocka_unit_test(pinned_memory),
 		cmocka_unit_test(purging_own_chunks),

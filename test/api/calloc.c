@@ -135,8 +135,8 @@ static void huge_used_in_part(void **state) {
 	(void)state;
 	static const struct {
 		size_t from, to, step;
-	} parts[] = {{0, 48, 4096},      {0, 16, 4096},  {20, 40, 4096}, {0, 48, 64 * 4096},
-	             {15, 34, 3 * 4096}, {47, 48, 4096}, {0, 0, 4096},   {0, 48, 9 * 4096}};
+	} parts[] = {{0, 48, 4096},  {0, 16, 4096}, {20, 40, 4096},    {0, 48, 64 * 4096}, {15, 34, 3 * 4096},
+	             {47, 48, 4096}, {0, 0, 4096},  {0, 48, 9 * 4096}, {15, 34, 4096}};
 	const size_t size = 48 * MIB - 12345;
 	for (size_t i = 0; i < COUNT_OF(parts); i++) {
 		unsigned char *block = calloc(1, size);

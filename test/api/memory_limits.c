@@ -153,6 +153,40 @@ static void unused_pages_make_room(void **state) {
 	}
 }
 
+/* Pages of slabs that went are not counted, and so there is no using them again beyond the limit. */
+static void pages_of_slabs(void **state) {
+	(void)state;
+	const size_t size = 448, room = (size_t)12 * MIB;
+	for (size_t i = 0; i < MANY; i++)
+		memset(blocks[i] = malloc(size), 1, size);
+	size_t full = used();
+	for (size_t i = 0; i < MANY; i++)
+		if (i % 64 != 0)
+			free(blocks[i]);
+	assert_int_equal(ctl_do("arena.4096.purge"), 0);
+	size_t before = used(), resident = test_status_kib("VmRSS") * 1024;
+	uint64_t refusals = refused();
+	set("hard", before + room);
+	size_t i = 0;
+	for (; i < MANY; i++) {
+		if (i % 64 == 0)
+			continue;
+		if ((blocks[i] = malloc(size)) == NULL)
+			break;
+		memset(blocks[i], 1, size);
+	}
+	size_t most = used(), grown = test_status_kib("VmRSS") * 1024 - resident;
+	set("hard", 0);
+	for (size_t k = 0; k < MANY; k++)
+		if (k % 64 == 0 || k < i)
+			free(blocks[k]);
+	assert_true(full - before > MANY * size * 5 / 7 - MIB);
+	assert_in_range(i * size, room * 3 / 4, room * 5 / 4);
+	assert_in_range(most, before + room * 3 / 4, before + room);
+	assert_in_range(grown, room / 2, room + MIB);
+	assert_true(refused() > refusals);
+}
+
 static void changed_while_running(void **state) {
 	(void)state;
 	set("hard", used() + (size_t)10 * MIB);
@@ -289,15 +323,11 @@ static void living_above(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		LIMITED(values),
-		LIMITED(hard_refuses),
-		LIMITED(each_call),
-		LIMITED(unused_pages_make_room),
-		LIMITED(manual_arenas),
-		LIMITED(soft_gives_back),
-		LIMITED(soft_refuses_nothing),
-		LIMITED(living_above),
-		LIMITED(changed_while_running),
+		LIMITED(values),          LIMITED(hard_refuses),
+		LIMITED(each_call),       LIMITED(unused_pages_make_room),
+		LIMITED(manual_arenas),   LIMITED(pages_of_slabs),
+		LIMITED(soft_gives_back), LIMITED(soft_refuses_nothing),
+		LIMITED(living_above),    LIMITED(changed_while_running),
 	};
 	return cmocka_run_group_tests(tests, make_table, NULL);
 }

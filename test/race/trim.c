@@ -3,7 +3,7 @@
  * be called by many at a time while others work.
  */
 // ctest-timeout: 120
-// ctest: MALLOC_CONF=dirty_decay_ms:-1,helper_thread:false
+// ctest: MALLOC_CONF=dirty_decay_ms:-1,helper_thread:false,slab_sizes:2048-2048:64
 #define _GNU_SOURCE
 #include "../harness.h"
 #include "../helpers.h"
@@ -37,6 +37,47 @@ static void tells_what_went(void) {
 	CHECK(trim() == 0);
 	burst(MIB);
 	CHECK(SUT(malloc_trim)(0) == 1 && SUT(malloc_trim)(SIZE_MAX) == 0);
+}
+
+/* One block of each slab stays. */
+static void counts_pages_of_slabs(void) {
+	static void *block[(MIB << 20) / 448];
+	const size_t count = sizeof block / sizeof *block;
+	for (size_t i = 0; i < count; i++) {
+		block[i] = SUT(malloc)(448);
+		CHECK(block[i] != NULL);
+		memset(block[i], 1, 448);
+	}
+	for (size_t i = 0; i < count; i++)
+		if (i % 64 != 0)
+			SUT(free)(block[i]);
+	size_t given = trim();
+	CHECK(given >= (MIB * 5 / 7 - 1) << 20 && given < (MIB + 1) << 20);
+	CHECK(trim() == 0);
+	for (size_t i = 0; i < count; i += 64)
+		SUT(free)(block[i]);
+	trim();
+}
+
+/* Slabs of more pages than are told apart. */
+static void spares_blocks(void) {
+	enum { SLAB = 128, USED = 8 };
+	static void *block[20 * SLAB];
+	for (size_t i = 0; i < 20 * SLAB; i++) {
+		block[i] = SUT(malloc)(2048);
+		CHECK(block[i] != NULL);
+		test_fill(block[i], 2048, i);
+	}
+	for (size_t i = 0; i < 20 * SLAB; i++)
+		if (i % SLAB >= USED)
+			SUT(free)(block[i]);
+	trim();
+	for (size_t i = 0; i < 20 * SLAB; i++) {
+		if (i % SLAB >= USED)
+			continue;
+		CHECK(test_holds(block[i], 2048, 2048, i));
+		SUT(free)(block[i]);
+	}
 }
 
 static void as_a_name(void) {
@@ -132,6 +173,8 @@ static void many(void) {
 
 int main(void) {
 	tells_what_went();
+	counts_pages_of_slabs();
+	spares_blocks();
 	as_a_name();
 	others_flush();
 	many();

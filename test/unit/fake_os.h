@@ -42,6 +42,7 @@ static struct fake {
 	uint64_t fail_protect_in; /* this many calls from now, one is refused; 0: none */
 	bool lazy_is_now;         /* pages purged lazily lose their contents at once */
 	bool purges_owned;        /* purging pages that a block owns is expected */
+	void (*meanwhile)(void);  /* what other threads do while the system purges */
 	uint64_t now;
 	unsigned node; /* of memory, that every thread is on */
 	size_t batch;  /* ranges that the system purges in one call; 0: one */
@@ -199,6 +200,8 @@ int os_purge(void *addr, size_t size) {
 	if (!fake_holds((uintptr_t)addr, size))
 		return fake_purge_records(addr, size);
 	fake.purges++;
+	if (fake.meanwhile != NULL)
+		fake.meanwhile();
 	if (fake.fail_purge || (fake.fail_purge_in != 0 && --fake.fail_purge_in == 0))
 		return ENOMEM;
 	fake_drop(addr, size, true);

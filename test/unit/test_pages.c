@@ -562,6 +562,11 @@ static void test_thp_comes(void **state) {
 	assert_true(is_marked(base, FAKE_HUGE));
 	give(&block[1]);
 	page_decay(&arena[0], fake.now, true);
+	assert_true(take(&block[1], 0, 5, PAGE));
+	tend();
+	assert_true(is_marked(base, FAKE_NOT_HUGE));
+	give(&block[1]);
+	page_decay(&arena[0], fake.now, true);
 	assert_true(is_marked(base, FAKE_NOT_HUGE));
 	assert_int_equal(pool.moved, moved + 1);
 	assert_true(take(&block[3], 0, 511, PAGE));

@@ -262,6 +262,23 @@ static void test_large_os_page(void **state) {
 	os.page_size = 4096;
 }
 
+/* A few pages of a chunk are enough to have it purged when nothing is to stay. */
+static void test_few_pages(void **state) {
+	(void)state;
+	pool_decay(&pool, fake.now, true);
+	struct chunk *chunk = pool_take(&pool, 1, CHUNK);
+	use_chunks(chunk->base, 1);
+	fake_write(chunk->base, 3);
+	chunk_give(chunk, 0, 3, PAGE_DIRTY);
+	chunk_give(chunk, 3, CHUNK_PAGES - 3, PAGE_CLEAN);
+	own(chunk->base, 1, 0);
+	pool_give(&pool, chunk, 1);
+	assert_int_equal(pool_read_stats(&pool).dirty, 3 * PAGE);
+	pool_decay(&pool, fake.now, true);
+	assert_int_equal(pool_read_stats(&pool).dirty, 0);
+	check_same();
+}
+
 /* What was freed last second may stay, what was freed `dirty_ms` ago may not. */
 static void test_decay(void **state) {
 	(void)state;
@@ -482,10 +499,10 @@ int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_steps), cmocka_unit_test(test_large_os_page),
-		cmocka_unit_test(test_decay),        cmocka_unit_test(test_moved),
-		cmocka_unit_test(test_impossible),   cmocka_unit_test(test_no_retain),
-		cmocka_unit_test(test_each_refusal), cmocka_unit_test(test_dss),
-		cmocka_unit_test(test_thp),
+		cmocka_unit_test(test_few_pages),    cmocka_unit_test(test_decay),
+		cmocka_unit_test(test_moved),        cmocka_unit_test(test_impossible),
+		cmocka_unit_test(test_no_retain),    cmocka_unit_test(test_each_refusal),
+		cmocka_unit_test(test_dss),          cmocka_unit_test(test_thp),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -475,13 +475,70 @@ static void test_hollow_all(void **state) {
 	fake.fail_purge = false;
 	assert_int_equal(count_waste(), waste);
 	assert_int_equal(load_relaxed(&arena_at(0)->hollow), 0);
+	memset(fake.advised, 0, sizeof fake.advised);
+	os.thp = OS_THP_ALWAYS;
 	arena_hollow(arena_at(0), fake.now, true);
+	os.thp = OS_THP_UNKNOWN;
+	assert_true(fake.advised[0] > 0); /* what went does not come back in a huge page */
 	assert_int_equal(count_waste(), 0);
 	assert_int_equal(load_relaxed(&arena_at(0)->hollow), waste);
 	memset(fake.owner, 0, sizeof fake.owner);
 	flush_all();
 	assert_int_equal(load_relaxed(&arena_at(0)->hollow), 0);
 	check_counts();
+}
+
+static void take_meanwhile(void) {
+	fill(arena_at(0), hollow_class[1], 10);
+	own_pages();
+}
+
+/* Who takes blocks of a slab while its pages are purged gets none that touches them, and all others. */
+static void test_hollow_meanwhile(void **state) {
+	(void)state;
+	unsigned class = hollow_class[1];
+	fill_hollow();
+	for (unsigned i = 0; i < HOLLOW_BLOCKS * 9 / 10; i += MOST)
+		flush(class, MOST);
+	fake.meanwhile = take_meanwhile;
+	arena_hollow(arena_at(0), fake.now, true);
+	fake.meanwhile = NULL;
+	check_counts();
+	memset(fake.owner, 0, sizeof fake.owner);
+	fill_hollow();
+	flush_all();
+	assert_int_equal(load_relaxed(&arena_at(0)->hollow), 0);
+	check_counts();
+}
+
+/* The number of a round is a byte: what was used just before it begins anew is not idle. */
+static void test_hollow_rounds(void **state) {
+	(void)state;
+	struct arena *arena = arena_at(0);
+	unsigned class = hollow_class[1];
+	uint64_t round = (uint64_t)10000 * 1000000 / 2 + 1;
+	fill_hollow();
+	for (unsigned last = arena->sweep.round;; last = arena->sweep.round) {
+		fake.now += round;
+		arena_hollow(arena, fake.now, false);
+		if (arena->sweep.round < last)
+			fail();
+		if (arena->sweep.round == UINT8_MAX)
+			break;
+	}
+	for (unsigned i = 0; i < HOLLOW_BLOCKS * 9 / 10; i += MOST)
+		flush(class, MOST);
+	size_t waste = count_waste();
+	assert_true(waste > 100);
+	fake.now += round;
+	arena_hollow(arena, fake.now, false);
+	assert_int_equal(arena->sweep.round, 1);
+	assert_int_equal(count_waste(), waste);
+	fake.now += round;
+	arena_hollow(arena, fake.now, false);
+	assert_int_equal(count_waste(), 0);
+	memset(fake.owner, 0, sizeof fake.owner);
+	flush_all();
 }
 
 /* The common pool keeps pages as long as the arena that keeps them longest. */
@@ -509,11 +566,12 @@ static void test_pool_time(void **state) {
 int main(void) {
 	seed = test_seed();
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_assign),        cmocka_unit_test(test_random_steps),
-		cmocka_unit_test(test_fullest_first), cmocka_unit_test(test_mixed_arenas),
-		cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_large),
-		cmocka_unit_test(test_hollow),        cmocka_unit_test(test_hollow_all),
-		cmocka_unit_test(test_pool_time),     cmocka_unit_test(test_misuse),
+		cmocka_unit_test(test_assign),           cmocka_unit_test(test_random_steps),
+		cmocka_unit_test(test_fullest_first),    cmocka_unit_test(test_mixed_arenas),
+		cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_large),
+		cmocka_unit_test(test_hollow),           cmocka_unit_test(test_hollow_all),
+		cmocka_unit_test(test_hollow_meanwhile), cmocka_unit_test(test_hollow_rounds),
+		cmocka_unit_test(test_pool_time),        cmocka_unit_test(test_misuse),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
