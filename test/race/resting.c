@@ -1,7 +1,7 @@
 /*
  * Most blocks are freed, and then the program rests: none of its threads comes to the library again. The helper alone goes
  * round the slabs, twice, to find that they are idle, and gives back their pages without a block. There are more slabs than
- * it visits in a go, so it has to know that it has not come round.
+ * it visits in a go.
  */
 // ctest-timeout: 120
 // ctest: MALLOC_CONF=dirty_decay_ms:1000,slab_sizes:1024-1024:2
@@ -47,8 +47,7 @@ int main(void) {
 			free(block[i]);
 	expect_helpers(1);
 	size_t freed = resident(), now = freed;
-	for (int i = 0; i < 300 && now > freed * 6 / 10;
-	     i++) { /* some two seconds; 120 where the helper forgets */
+	for (int i = 0; i < 300 && now > freed * 6 / 10; i++) { /* some two seconds are enough */
 		usleep(100000);
 		now = resident();
 	}
