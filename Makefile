@@ -3,7 +3,8 @@
 #   make            the release library in build/release/
 #   make demo       builds it and runs multi-threaded programs on it, a heap summary at the end of each
 #   make check      everything CI checks (STEPS="..." for some of it; tools/check --list names them)
-#   make bench      compares with other allocators; ARGS="..." for bench/run
+#   make bench      compares with other allocators: CSV, Markdown, SVG; PEERS="name=file.so ..." for more of them,
+#                   ARGS="..." for bench/run (ARGS=--quick: three minutes)
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make man        the manual pages in build/release/man/
 #   make clean
@@ -13,6 +14,7 @@
 PREFIX ?= /usr/local
 STEPS ?=
 ARGS ?=
+PEERS ?=
 
 .PHONY: all demo check bench install man clean debug test tidy format coverage
 MAKEFLAGS += --no-print-directory
@@ -31,7 +33,7 @@ check:
 bench:
 	@tools/install-deps build bench
 	@tools/build release library bench_programs
-	@bench/run $(ARGS)
+	@bench/run --report $(foreach peer,$(PEERS),--lib '$(peer)') $(ARGS)
 
 install: all
 	@cmake --install build/release --prefix "$(PREFIX)"

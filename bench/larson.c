@@ -1,6 +1,6 @@
 /* larson.c - a server: each of `threads` chains owns an array of `slots` blocks. A thread replaces random
- * blocks `ops` times, then starts its successor, hands it the array and exits, so that most blocks die in
- * another thread than the one that made them. Figure: millions of replacements per second of elapsed time. */
+ * blocks `ops` times, then starts its successor, hands it the array and exits (bleeding), so that many blocks die in
+ * another thread than the one that made them, and after that one has ended. Figure: millions of replacements per second of elapsed time. */
 #include "bench.h"
 
 struct larson_slot {

@@ -1,6 +1,9 @@
 /* pairs.c - the price of a malloc/free pair of one size: one at a time, and in batches of 64 freed in the
- * order they were allocated. Each figure is the best of `reps` repetitions: the cost with nothing in the way. */
+ * order they were allocated. mode=classes is the batches at 4 sizes per doubling from 16 B to 32 KiB, whatever the
+ * library's own classes are: `mean_ns` over them (geometric), and the slowest. Each figure is the best of `reps` repetitions: the cost with nothing in the way. */
 #include "bench.h"
+
+#include <math.h>
 
 enum { BATCH = 64 };
 
@@ -30,6 +33,28 @@ static double pairs_batch(size_t size, long count) {
 	return (double)(bench_now() - start) / (double)(batches * BATCH);
 }
 
+/* Batches of every size, of as many blocks as `count` says at 16 bytes and fewer the larger they are. */
+static void pairs_classes(long count, long reps) {
+	double sum = 0, worst = 0;
+	size_t worst_size = 0, classes = 0;
+	for (size_t base = 16; base <= 32768; base *= 2) {
+		for (size_t size = base; size < 2 * base && size <= 32768; size += base / 4) {
+			long n = count * 16 / (long)(size + 16);
+			double best = 1e18;
+			for (long i = 0; i < reps; i++) {
+				double ns = pairs_batch(size, n < 16 * BATCH ? 16 * BATCH : n);
+				best = ns < best ? ns : best;
+			}
+			sum += log(best);
+			classes++;
+			worst_size = best > worst ? size : worst_size;
+			worst = best > worst ? best : worst;
+		}
+	}
+	printf("mean_ns=%.3f worst_ns=%.3f worst_size=%zu classes=%zu", exp(sum / (double)classes), worst,
+	       worst_size, classes);
+}
+
 int main(int argc, char **argv) {
 	(void)argc;
 	bench_start(argv, "size count reps mode");
@@ -40,6 +65,10 @@ int main(int argc, char **argv) {
 	bool do_batch = !bench_is(argv, "mode", "single");
 	if (count < BATCH || size == 0)
 		bench_fail("count must be at least 64 and size at least 1");
+	if (bench_is(argv, "mode", "classes")) {
+		pairs_classes(count, reps);
+		return bench_end();
+	}
 	double single = 1e18;
 	double batch = 1e18;
 	for (long i = 0; i < reps; i++) {

@@ -1,6 +1,8 @@
 /* steps.c - exact instruction counts of malloc and free, by single-stepping.
  *     steps LIB.so|- [pair] SIZE...
  *     steps LIB.so|- flags=FLAGS SIZE...      of mallocx and dallocx with that word of flags; 0 where there are none
+ *     steps LIB.so|- sized SIZE...            of malloc and of freeing with the size: free_sized, else sdallocx, else
+ *                                             sized operator delete; 0 where there is none
  * A child that preloads the library warms its cache up, stops, and then makes calls; the parent steps over
  * every instruction and counts from the first of malloc (or free) to the return to the caller. Two patterns:
  * `pair` frees each block at once, `batch` allocates 16 and frees 16. The median is the fast path, the mean
@@ -22,17 +24,34 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WARM_LOOPS = 4096, WARM_DEPTH = 32, PINS = 8, PAIRS = 64, BATCHES = 16, DEPTH = 16, CALLS = 512 };
+enum { WARM_LOOPS = 4096, WARM_DEPTH = 32, PINS = 8, PAIRS = 32, BATCHES = 16, DEPTH = 16, CALLS = 512 };
 
-/* malloc and free do not look at the second argument. */
+/* The plain ones do not look at the arguments that are too many. */
 typedef void *steps_malloc_fn(size_t, int);
-typedef void steps_free_fn(void *, int);
+typedef void steps_free_fn(void *, size_t, int);
 
-static const char *const steps_names[2][2] = {{"malloc", "free"}, {"mallocx", "dallocx"}};
-static const char steps_flags_name[] = "STEPS_FLAGS";
+/* What is counted: two names as they are printed, and the functions of those names that are there first. */
+struct steps_what {
+	const char *mode, *name[2], *symbol[2][4];
+};
 
-static const char *const *steps_pair(void) {
-	return steps_names[getenv(steps_flags_name) != NULL];
+static const struct steps_what steps_all[] = {
+	{"plain", {"malloc", "free"}, {{"malloc"}, {"free"}}},
+	{"flags", {"mallocx", "dallocx"}, {{"mallocx"}, {"dallocx"}}},
+	{"sized", {"malloc", "sized_free"}, {{"malloc"}, {"free_sized", "sdallocx", "_ZdlPvm"}}},
+};
+enum { PLAIN, FLAGS };
+
+static const struct steps_what *steps_what = &steps_all[PLAIN]; /* [const after start] */
+static const char steps_flags_name[] = "STEPS_FLAGS", steps_what_name[] = "STEPS_WHAT";
+
+/* Through dlsym: the address the loader chose, without the jump table in between. */
+static void *steps_find(int which) {
+	void *found = NULL;
+	for (const char *const *symbol = steps_what->symbol[which]; found == NULL && *symbol != NULL;
+	     symbol++)
+		found = dlsym(RTLD_DEFAULT, *symbol);
+	return found;
 }
 
 struct steps_state {
@@ -49,13 +68,19 @@ static void steps_fail(const char *what) {
 	exit(1);
 }
 
+/* dallocx has its flags where the others have the size. */
+static size_t steps_second(size_t size, int flags) {
+	return steps_what == &steps_all[FLAGS] ? (size_t)flags : size;
+}
+
 static void steps_warm(steps_malloc_fn *m, steps_free_fn *f, size_t size, int flags) {
+	size_t second = steps_second(size, flags);
 	void *volatile block[WARM_DEPTH];
 	for (int i = 0; i < WARM_LOOPS; i++) {
 		for (int j = 0; j < WARM_DEPTH; j++)
 			block[j] = m(size, flags);
 		for (int j = 0; j < WARM_DEPTH; j++)
-			f(block[j], flags);
+			f(block[j], second, 0);
 	}
 	/* A few blocks stay, so that the slab in use is never the only and never an empty one. */
 	for (int j = 0; j < PINS; j++)
@@ -66,9 +91,9 @@ static int steps_child(const char *size_text, bool batch) {
 	size_t size = strtoul(size_text, NULL, 0);
 	const char *text = getenv(steps_flags_name);
 	int flags = text == NULL ? 0 : (int)strtol(text, NULL, 0);
-	/* Through dlsym: the address the loader chose, without the jump table in between. */
-	void *m_at = dlsym(RTLD_DEFAULT, steps_pair()[0]);
-	void *f_at = dlsym(RTLD_DEFAULT, steps_pair()[1]);
+	size_t second = steps_second(size, flags);
+	void *m_at = steps_find(0);
+	void *f_at = steps_find(1);
 	steps_malloc_fn *m;
 	steps_free_fn *f;
 	void *volatile block[DEPTH];
@@ -88,7 +113,7 @@ static int steps_child(const char *size_text, bool batch) {
 		for (int j = 0; j < depth; j++)
 			block[j] = m(size, flags);
 		for (int j = 0; j < depth; j++)
-			f(block[j], flags);
+			f(block[j], second, 0);
 	}
 	raise(SIGSTOP);
 	return 0;
@@ -190,7 +215,7 @@ static void steps_measure(char *const *argv, const char *mode, const char *suffi
 	close(end[0]);
 	if (entry[0] == NULL || entry[1] == NULL) {
 		waitpid(child, &status, 0);
-		printf(" %s%s=0 %s%s=0", steps_pair()[0], suffix, steps_pair()[1], suffix);
+		printf(" %s%s=0 %s%s=0", steps_what->name[0], suffix, steps_what->name[1], suffix);
 		return;
 	}
 	if (waitpid(child, &status, 0) != child || !WIFSTOPPED(status))
@@ -199,21 +224,33 @@ static void steps_measure(char *const *argv, const char *mode, const char *suffi
 	steps_trace(child, entry, count);
 	kill(child, SIGKILL);
 	waitpid(child, &status, 0);
-	steps_print(steps_pair()[0], suffix, &count[0]);
-	steps_print(steps_pair()[1], suffix, &count[1]);
+	steps_print(steps_what->name[0], suffix, &count[0]);
+	steps_print(steps_what->name[1], suffix, &count[1]);
+}
+
+/* From the parent to the child by the environment. */
+static void steps_choose(void) {
+	const char *mode = getenv(steps_what_name);
+	for (size_t i = 0; mode != NULL && i < sizeof steps_all / sizeof steps_all[0]; i++) {
+		if (strcmp(steps_all[i].mode, mode) == 0)
+			steps_what = &steps_all[i];
+	}
 }
 
 int main(int argc, char **argv) {
+	steps_choose();
 	if (argc == 3 && strncmp(argv[1], "--", 2) == 0)
 		return steps_child(argv[2], strcmp(argv[1], "--batch") == 0);
 	if (argc < 3) {
-		fprintf(stderr, "usage: steps LIB.so|- [pair | flags=FLAGS] SIZE...\n");
+		fprintf(stderr, "usage: steps LIB.so|- [pair | flags=FLAGS | sized] SIZE...\n");
 		return 2;
 	}
-	bool flagged = strncmp(argv[2], "flags=", 6) == 0,
-	     pair_only = flagged || strcmp(argv[2], "pair") == 0;
+	bool flagged = strncmp(argv[2], "flags=", 6) == 0, sized = strcmp(argv[2], "sized") == 0;
+	bool pair_only = flagged || sized || strcmp(argv[2], "pair") == 0;
 	if (flagged)
 		setenv(steps_flags_name, argv[2] + 6, 1);
+	setenv(steps_what_name, flagged ? "flags" : sized ? "sized" : "plain", 1);
+	steps_choose();
 	for (int i = pair_only ? 3 : 2; i < argc; i++) {
 		char *pass[2] = {argv[1], argv[i]};
 		printf("size=%s", argv[i]);

@@ -2,6 +2,8 @@
 
 import glob
 import os
+import re
+import subprocess
 import sys
 
 OURS = "ashlar"
@@ -38,14 +40,25 @@ def find_peer(name):
     raise Missing(f"{name} is not installed: apt-get install {package}")
 
 
+def parse(text):
+    """(name, file) of a text NAME=FILE, the file one that a program starts with when it is preloaded."""
+    name, _, file = text.partition("=")
+    if not re.fullmatch(r"[\w.+-]+", name) or not file:
+        raise Missing(f"\"{text}\" is not NAME=FILE")
+    if file == "-":
+        return name, file
+    file = os.path.abspath(file)
+    if not os.path.isfile(file):
+        raise Missing(f"\"{text}\": there is no file {file}")
+    done = subprocess.run(["true"], env=dict(os.environ, LD_PRELOAD=file), capture_output=True, text=True, check=False)
+    if done.returncode != 0 or "cannot be preloaded" in done.stderr:
+        raise Missing(f"\"{text}\": {file} cannot be preloaded" + (f" ({done.stderr.strip()})" if done.stderr else ""))
+    return name, file
+
+
 def choose(names, top, extra):
     """An ordered {name: file} for the names; extra holds NAME=FILE texts that define or replace names."""
-    given = dict(text.split("=", 1) for text in extra)
-    for name, file in given.items():
-        if file != "-":
-            given[name] = os.path.abspath(file)
-            if not os.path.exists(given[name]):
-                raise Missing(f"{name}: no file {file}")
+    given = dict(parse(text) for text in extra)
     if names is None:
         names = ([] if OURS in given else [OURS]) + list(given) + [n for n in PEERS if n not in given]
     chosen, problems = {}, []

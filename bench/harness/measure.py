@@ -3,13 +3,20 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
-PROGRAMS = ["pairs", "batches", "live", "larson", "xthread", "churn", "mixed", "large", "falseshare", "burst",
-            "fragmented", "drained", "pause", "cliffs", "idle", "steps", "calls", "ctl", "launch"]
+C_PROGRAMS = ["pairs", "batches", "live", "larson", "xthread", "churn", "mixed", "phases", "aligned", "vectors", "first",
+              "large", "falseshare", "burst", "fragmented", "drained", "pause", "cliffs", "idle", "steps", "calls", "ctl",
+              "launch", "start"]
+CXX_PROGRAMS = ["nodes"]
+PROGRAMS = C_PROGRAMS + CXX_PROGRAMS
+STATIC = ["launch", "start"]
+CXX = os.environ.get("CXX", "g++")
 TIMEOUT = 600
+USED = ("user_s", "sys_s", "elapsed_s", "peak_kib", "minor_faults", "major_faults", "instructions")
 PAIR = re.compile(r"(\w+)=(\S+)")
 
 
@@ -18,9 +25,10 @@ class Failed(Exception):
 
 
 class Bench:
-    """Where the programs and inputs are."""
+    """Where the programs and inputs are, and whether instructions are counted."""
 
     def __init__(self, source, programs):
+        self.counted = False
         self.source = source
         self.programs = programs
         self.inputs = os.path.join(programs, "inputs")
@@ -34,17 +42,36 @@ class Bench:
         return words
 
 
+def source_of(source, name):
+    return os.path.join(source, name + (".cpp" if name in CXX_PROGRAMS else ".c"))
+
+
+def current(source, programs, name):
+    """True when the program is there and not older than what it is made of."""
+    out = os.path.join(programs, name)
+    inputs = [source_of(source, name), os.path.join(source, "bench.h")]
+    return os.path.exists(out) and os.path.getmtime(out) >= max(map(os.path.getmtime, inputs))
+
+
 def build(source, programs, compiler):
-    """Compiles what is missing or older than its source, with the flags of bench/CMakeLists.txt."""
+    """Compiles what is missing or older than its source, with the flags of bench/CMakeLists.txt. The C++ programs are
+    left out where there is no compiler for them: a row that needs one says so."""
     os.makedirs(programs, exist_ok=True)
-    for name in PROGRAMS:
-        file = os.path.join(source, name + ".c")
-        out = os.path.join(programs, name)
-        inputs = [file, os.path.join(source, "bench.h")]
-        if os.path.exists(out) and os.path.getmtime(out) >= max(map(os.path.getmtime, inputs)):
+    cxx = shutil.which(CXX)
+    for name in PROGRAMS if cxx else C_PROGRAMS:
+        if current(source, programs, name):
             continue
-        link = ["-static"] if name == "launch" else ["-ldl", "-lm"]
-        subprocess.run([compiler, "-std=c11", "-O2", "-fno-builtin", "-pthread", file, "-o", out] + link, check=True)
+        how = [cxx, "-std=c++17", "-O2"] if name in CXX_PROGRAMS else \
+            [compiler, "-std=c11", "-O2", "-fno-builtin", "-pthread"]
+        link = ["-static"] if name in STATIC else ["-ldl", "-lm"]
+        subprocess.run(how + [source_of(source, name), "-o", os.path.join(programs, name)] + link, check=True)
+
+
+def why_no_counter(bench):
+    """The reason why instructions cannot be counted here, or None."""
+    said, out, _ = launch(bench, ["true"], "-", dict(os.environ, LAUNCH_COUNT="1"))
+    out.close()
+    return os.strerror(int(said.get("no_counter", 0))) if said.get("no_counter") else None
 
 
 def digest(file):
@@ -93,6 +120,9 @@ def run(bench, workload, name, lib, idle=0):
     environment = dict(os.environ)
     environment.pop("LD_PRELOAD", None)
     environment.pop("BENCH_IDLE", None)
+    environment.pop("LAUNCH_COUNT", None)
+    if bench.counted:
+        environment["LAUNCH_COUNT"] = "1"
     if idle:
         environment["BENCH_IDLE"] = str(idle)
     said, out, err = launch(bench, words, lib if workload.preload else "-", environment)
@@ -100,7 +130,7 @@ def run(bench, workload, name, lib, idle=0):
         if said.get("status") != 0 or "cannot be preloaded" in err:
             why = "took too long" if said.get("expired") else f"status {said.get('status')}"
             raise Failed(f"{workload.name} on {name}: {why}\n  {' '.join(words)}\n  {err.strip()[-500:]}")
-        result = {key: said[key] for key in ("user_s", "sys_s", "elapsed_s", "peak_kib")}
+        result = {key: said[key] for key in USED if key in said}
         result["cpu_s"] = said["user_s"] + said["sys_s"]
         if workload.check_output:
             result["output"] = digest(out)
@@ -119,7 +149,7 @@ def run_together(bench, workload, libraries, idle=0):
 
     def one(item):
         result = run(bench, workload, item[0], item[1], idle)
-        for key in ("cpu_s", "user_s", "sys_s", "elapsed_s"):
+        for key in ("cpu_s", "user_s", "sys_s", "elapsed_s", "minor_faults", "major_faults", "instructions"):
             result.pop(key, None)
         return item[0], result
 

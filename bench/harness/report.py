@@ -7,8 +7,9 @@ import statistics
 from . import libraries, workloads
 
 COLUMNS = ["date", "mode", "workload", "library", "round", "cpu_s", "user_s", "sys_s", "elapsed_s", "peak_kib",
-           "idle_kib", "figure", "value", "higher_is_better", "details"]
-MEASURED = COLUMNS[5:10]
+           "idle_kib", "figure", "value", "higher_is_better", "details", "minor_faults", "major_faults", "instructions"]
+MEASURED = COLUMNS[5:10] + COLUMNS[15:]
+WHOLE = {"peak_kib", "minor_faults", "major_faults", "instructions"}
 
 
 def row(stamp, workload, library, round_number, result):
@@ -17,7 +18,7 @@ def row(stamp, workload, library, round_number, result):
            "round": round_number, "figure": workload.figure, "higher_is_better": int(workload.high)}
     for key in MEASURED:
         if key in result:
-            out[key] = f"{result[key]:.6g}" if key != "peak_kib" else f"{result[key]:.0f}"
+            out[key] = f"{result[key]:.0f}" if key in WHOLE else f"{result[key]:.6g}"
     out["idle_kib"] = f"{result['rss_idle_kib']:.0f}" if "rss_idle_kib" in result else ""
     value = result.get(workload.figure)
     out["value"] = "" if value is None else f"{value:.6g}"
@@ -80,14 +81,17 @@ class Table:
 
     def geomean(self, library, metric):
         """Geometric mean over the workloads of the ratio to the reference: (mean, how many)."""
-        ratios = [self.ratio(name, library, metric) for name in self.order if counts(name)]
+        ratios = [self.ratio(name, library, metric) for name in self.order if counts(name, metric)]
         logs = [math.log(r) for r in ratios if r]
         return (math.exp(sum(logs) / len(logs)), len(logs)) if logs else (None, 0)
 
 
-def counts(workload):
-    """Not the rows whose CPU time and peak say nothing: no program of their own, a fixed time, nothing to do in most libraries."""
-    return not workload.startswith(("steps-", "static-", "cliffs-", "ctl"))
+def counts(workload, metric):
+    """Not the rows whose figures say nothing of a library's work: no program of their own, a fixed time, nothing to do in
+    most libraries, a program that starts and ends; and not the times of a row that is about memory."""
+    if workload.startswith(("steps-", "static-", "cliffs-", "ctl", "start-")):
+        return False
+    return metric in ("peak_kib", "idle_kib") or not workload.startswith("idle-threads")
 
 
 def load(path):
@@ -151,6 +155,9 @@ def check_bound(table, name, subject, bound):
     elif value is not None and bound.than == "best":
         best = table.best_peer(name, bound.metric, subject, bound.at_least)
         value = value / best if best else None
+    elif value is not None and bound.than == "above glibc":
+        base = table.median(name, "glibc", bound.metric)
+        value = value - base if base is not None else None
     if value is None:
         return None, "not measured"
     if (value >= bound.limit) if bound.at_least else (value <= bound.limit):
@@ -183,7 +190,7 @@ def print_geomeans(table, out):
     print("\nGeometric means of the ratio to jemalloc (number of workloads)", file=out)
     for lib in table.libraries:
         cells = []
-        for metric in ("cpu_s", "elapsed_s", "peak_kib", "idle_kib"):
+        for metric in ("cpu_s", "elapsed_s", "peak_kib", "idle_kib", "minor_faults", "instructions"):
             mean, count = table.geomean(lib, metric)
             if mean is not None:
                 cells.append(f"{metric} {mean:.3f} ({count})")
