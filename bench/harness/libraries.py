@@ -61,6 +61,7 @@ def choose(names, top, extra):
     given = dict(parse(text) for text in extra)
     if names is None:
         names = ([] if OURS in given else [OURS]) + list(given) + [n for n in PEERS if n not in given]
+    names = names + [name for name in given if name not in names]
     chosen, problems = {}, []
     for name in names:
         try:
