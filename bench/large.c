@@ -1,7 +1,8 @@
 /* large.c - big blocks. mode=touch: malloc, write once per page, free, of `mib` MiB. mode=realloc: doubling
  * from 4 KiB to `mib` MiB, every new page written, the old contents looked at after each move.
  * mode=calloc: 64 KiB to 4 MiB, every page looked at for zero and written. mode=zero: calloc of `mib` MiB, of which the
- * first `pages` pages are (unless that is given: all). Figure: microseconds per block. */
+ * first `pages` pages are (unless that is given: all); with most_ms=N it stops after that time, which is good for who has not made
+ * `count` by then: `blocks` says how far it came. Figure: microseconds per block. */
 #include "bench.h"
 
 static void large_touch(size_t size, long count) {
@@ -47,6 +48,15 @@ static void large_zeroed(size_t size, size_t used) {
 	free((void *)(uintptr_t)p);
 }
 
+/* How many blocks were made in at most `most_ms` milliseconds (0: no end). */
+static long large_zero(size_t size, size_t used, long count, long most_ms) {
+	uint64_t end = most_ms == 0 ? UINT64_MAX : bench_now() + (uint64_t)most_ms * 1000000;
+	long i = 0;
+	for (; i < count && bench_now() < end; i++)
+		large_zeroed(size, used);
+	return i;
+}
+
 static void large_calloc(long count) {
 	struct bench_random random = bench_random_make(3);
 	for (long i = 0; i < count; i++) {
@@ -57,7 +67,7 @@ static void large_calloc(long count) {
 
 int main(int argc, char **argv) {
 	(void)argc;
-	bench_start(argv, "mode mib count pages");
+	bench_start(argv, "mode mib count pages most_ms");
 	size_t size = (size_t)bench_number(argv, "mib", 4) << 20;
 	long count = bench_number(argv, "count", 1000);
 	const char *mode = bench_word(argv, "mode");
@@ -71,12 +81,11 @@ int main(int argc, char **argv) {
 		large_calloc(count);
 	} else if (strcmp(mode, "zero") == 0) {
 		size_t used = (size_t)bench_number(argv, "pages", (long)(size / 4096)) * 4096;
-		for (long i = 0; i < count; i++)
-			large_zeroed(size, used < size ? used : size);
+		count = large_zero(size, used < size ? used : size, count, bench_number(argv, "most_ms", 0));
 	} else {
 		bench_fail("mode must be touch, realloc, calloc or zero");
 	}
 	double us = (double)(bench_now() - start) / 1e3 / (double)count;
-	printf("us=%.3f mib=%zu", us, size >> 20);
+	printf("us=%.3f mib=%zu blocks=%ld", us, size >> 20, count);
 	return bench_end();
 }

@@ -63,7 +63,7 @@ struct steps_count {
 	int n;
 };
 
-static void steps_fail(const char *what) {
+static _Noreturn void steps_fail(const char *what) {
 	perror(what);
 	exit(1);
 }

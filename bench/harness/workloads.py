@@ -164,7 +164,7 @@ def large_blocks(n, short, scale):
     rows.append(Workload("calloc", ["large", "mode=calloc", "count=" + short(600)], "us", idles=True))
     rows.append(Workload("calloc-256MiB", ["large", "mode=zero", "mib=256", "count=" + n(6)], "us",
                          bounds=near_best, idles=True))
-    rows.append(Workload("calloc-256MiB-spare", ["large", "mode=zero", "mib=256", "pages=1", "count=" + n(30)], "us",
+    rows.append(Workload("calloc-256MiB-spare", ["large", "mode=zero", "mib=256", "pages=1", "count=" + n(5000), "most_ms=" + n(1500)], "us",
                          bounds=near_best, idles=True))
     reach, seconds = ("1024", "4") if scale >= 1 else ("64", "1")
     for mode in ("malloc", "touch", "calloc", "realloc"):
