@@ -78,4 +78,5 @@ def print_suite(table, subject, out):
         whose = f" ({whose})" if whose else ""
         print(f"  {what:<46} <= {limit:<5g} {number(value, '{:.3f}'):>8}  {verdict(value, limit)}{whose}", file=out)
     rows = above_best(table, subject)
-    print(f"  rows above the best peer: {', '.join(rows) if rows else 'none'}", file=out)
+    if to_best_rows(table, subject):
+        print(f"  rows above the best peer: {', '.join(rows) if rows else 'none'}", file=out)
