@@ -1,16 +1,21 @@
 /* large.c - big blocks. mode=touch: malloc, write once per page, free, of `mib` MiB. mode=realloc: doubling
  * from 4 KiB to `mib` MiB, every new page written, the old contents looked at after each move.
  * mode=calloc: 64 KiB to 4 MiB, every page looked at for zero and written. mode=zero: calloc of `mib` MiB, of which the
- * first `pages` pages are (unless that is given: all); with most_ms=N it stops after that time, which is good for who has not made
- * `count` by then: `blocks` says how far it came. Figure: microseconds per block. */
+ * first `pages` pages are (unless that is given: all). With most_ms=N touch and zero stop after that time, which is good for
+ * who has not made `count` by then: `blocks` says how far it came. Figure: microseconds per block. */
 #include "bench.h"
 
-static void large_touch(size_t size, long count) {
-	for (long i = 0; i < count; i++) {
+static uint64_t large_end = UINT64_MAX; /* [const after start] */
+
+/* These give back how many blocks they made until the end. */
+static long large_touch(size_t size, long count) {
+	long i = 0;
+	for (; i < count && bench_now() < large_end; i++) {
 		unsigned char *p = bench_alloc(size);
 		bench_touch(p, 0, size);
 		free(p);
 	}
+	return i;
 }
 
 static void large_realloc_once(size_t limit) {
@@ -48,11 +53,9 @@ static void large_zeroed(size_t size, size_t used) {
 	free((void *)(uintptr_t)p);
 }
 
-/* How many blocks were made in at most `most_ms` milliseconds (0: no end). */
-static long large_zero(size_t size, size_t used, long count, long most_ms) {
-	uint64_t end = most_ms == 0 ? UINT64_MAX : bench_now() + (uint64_t)most_ms * 1000000;
+static long large_zero(size_t size, size_t used, long count) {
 	long i = 0;
-	for (; i < count && bench_now() < end; i++)
+	for (; i < count && bench_now() < large_end; i++)
 		large_zeroed(size, used);
 	return i;
 }
@@ -70,10 +73,13 @@ int main(int argc, char **argv) {
 	bench_start(argv, "mode mib count pages most_ms");
 	size_t size = (size_t)bench_number(argv, "mib", 4) << 20;
 	long count = bench_number(argv, "count", 1000);
+	long most = bench_number(argv, "most_ms", 0);
 	const char *mode = bench_word(argv, "mode");
 	uint64_t start = bench_now();
+	if (most > 0)
+		large_end = start + (uint64_t)most * 1000000;
 	if (mode == NULL || strcmp(mode, "touch") == 0) {
-		large_touch(size, count);
+		count = large_touch(size, count);
 	} else if (strcmp(mode, "realloc") == 0) {
 		for (long i = 0; i < count; i++)
 			large_realloc_once(size);
@@ -81,7 +87,7 @@ int main(int argc, char **argv) {
 		large_calloc(count);
 	} else if (strcmp(mode, "zero") == 0) {
 		size_t used = (size_t)bench_number(argv, "pages", (long)(size / 4096)) * 4096;
-		count = large_zero(size, used < size ? used : size, count, bench_number(argv, "most_ms", 0));
+		count = large_zero(size, used < size ? used : size, count);
 	} else {
 		bench_fail("mode must be touch, realloc, calloc or zero");
 	}

@@ -86,7 +86,7 @@ def calls(n):
                              "single_ns", bounds=[Bound("single_ns", "best", 1.0)]))
     limits = {256: 0.35, 1024: 0.25, 4096: 0.20, 16384: 0.25}
     for size in (16, 64, 256, 1024, 4096, 16384):
-        count = "count=" + n(200e3 if size > 2048 else 2e6)
+        count = "count=" + n({4096: 500e3, 16384: 200e3}.get(size, 2e6))
         bound = [Bound("batch_ns", "jemalloc", limits[size])] if size in limits else None
         rows.append(Workload(f"batch64-{size}", ["pairs", f"size={size}", "mode=batch", count, reps],
                              "batch_ns", bounds=bound))
@@ -157,11 +157,13 @@ def large_blocks(n, short, scale):
     rows = []
     near_best = [Bound("cpu_s", "best", 1.1)]
     for mib in (1, 4, 8, 16, 64):
-        rows.append(Workload(f"touch-{mib}MiB", ["large", "mode=touch", f"mib={mib}", "count=" + n(3200 / mib)], "us",
-                             bounds=near_best, idles=True))
+        # Kept blocks of up to 4 MiB cost so little that more of them are needed to be more than the start of a process.
+        much = ["count=" + n(3200 / mib)] if mib > 4 else ["count=" + n(16000), "most_ms=" + n(2000)]
+        rows.append(Workload(f"touch-{mib}MiB", ["large", "mode=touch", f"mib={mib}", *much], "us", bounds=near_best,
+                             idles=True))
     rows.append(Workload("realloc-1GiB", ["large", "mode=realloc", "mib=1024" if scale >= 0.5 else "mib=256", "count=1"], "us", bounds=near_best,
                          idles=True))
-    rows.append(Workload("calloc", ["large", "mode=calloc", "count=" + short(600)], "us", idles=True))
+    rows.append(Workload("calloc", ["large", "mode=calloc", "count=" + short(1500)], "us", idles=True))
     rows.append(Workload("calloc-256MiB", ["large", "mode=zero", "mib=256", "count=" + n(6)], "us",
                          bounds=near_best, idles=True))
     rows.append(Workload("calloc-256MiB-spare", ["large", "mode=zero", "mib=256", "pages=1", "count=" + n(5000), "most_ms=" + n(1500)], "us",
