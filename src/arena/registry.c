@@ -6,7 +6,7 @@
 
 #define NO_OVERSIZE (SIZE_LIMIT + PAGE)
 
-static struct lock arenas_lock = LOCK_INITIALIZER(RANK_ARENAS);
+static _Alignas(CACHE_LINE) struct lock arenas_lock = LOCK_INITIALIZER(RANK_ARENAS);
 static _Atomic(struct arena *) arenas[ARENA_LIMIT];    /* [acquire/release; written under arenas_lock] */
 static _Atomic(unsigned) count;                        /* [atomic; written under arenas_lock] indices */
 static _Atomic(unsigned) made;                         /* [atomic; written under arenas_lock] */

@@ -9,7 +9,7 @@ struct free_record {
 	struct free_record *next;
 };
 
-static struct lock base_lock = LOCK_INITIALIZER(RANK_BASE);
+static _Alignas(CACHE_LINE) struct lock base_lock = LOCK_INITIALIZER(RANK_BASE);
 static struct {
 	uintptr_t next, end;                  /* the rest of the current block          [base_lock] */
 	struct free_record *free[BASE_KINDS]; /*                                        [base_lock] */

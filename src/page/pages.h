@@ -26,7 +26,7 @@
 #define PAGES_FULL    PAGES_BUCKETS
 
 struct pages {
-	struct lock lock;
+	_Alignas(CACHE_LINE) struct lock lock;
 	_Atomic(struct pool *) pool; /* where new chunks come from; they remember theirs   [atomic] */
 	struct pool *common;         /* the shared one, of an automatic arena                [const] */
 	unsigned index;              /* of the arena, told to hooks                          [const] */

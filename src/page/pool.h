@@ -37,7 +37,7 @@ struct pool_set {
 struct pool {
 	void *idle;      /* base.c's, while the record is unused: the lock stays in its registry */
 	bool is_private; /* a record is of one kind for good                             [const] */
-	struct lock lock;
+	_Alignas(CACHE_LINE) struct lock lock;
 	struct pool_set clean, unclean; /* all fields: [lock] */
 	struct decay decay;
 	size_t pages[PAGE_STATES];

@@ -64,6 +64,9 @@ struct CAPABILITY("lock") lock {
 	_Atomic(uint32_t) waiting; /* threads that sleep now                           [atomic] */
 };
 
+_Static_assert(offsetof(struct lock, waits) <= 40, "see above");
+
+/* A lock that many threads take begins a line, so that taking it fetches one: _Alignas(CACHE_LINE). */
 #define LOCK_INITIALIZER(r) \
 	{ .rank = (r) }
 

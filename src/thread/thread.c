@@ -10,10 +10,13 @@ struct cache thread_unborn, thread_none, thread_suspended;
 
 /* The thread word. Reached through its distance from the thread pointer where that is fixed (see util/tls.h). */
 static _Thread_local struct cache *word = &thread_unborn;
-static bool word_is_fixed; /* [const after start] */
+/* Read at every visit to the full lane, so in a line that nobody writes to. [const after start] */
+static struct {
+	_Alignas(CACHE_LINE) bool word_is_fixed;
+	pthread_key_t end_key;
+} known;
 
-static pthread_key_t end_key; /* [const after start] */
-struct lock threads_lock = LOCK_INITIALIZER(RANK_THREADS);
+_Alignas(CACHE_LINE) struct lock threads_lock = LOCK_INITIALIZER(RANK_THREADS);
 static struct list threads = {&threads, &threads}; /* [threads_lock] */
 static struct list orphans = {&orphans,
                               &orphans}; /* [threads_lock] caches of threads that fork left behind */
@@ -22,13 +25,13 @@ static _Atomic(unsigned) count;          /* [atomic; written under threads_lock]
 static _Atomic(uint32_t) trims;          /* [atomic] times that all threads were asked to flush */
 
 void word_start(bool fixed) {
-	word_is_fixed = fixed;
+	known.word_is_fixed = fixed;
 	if (fixed)
 		lane.word = (ptrdiff_t)((uintptr_t)&word - tls_pointer());
 }
 
 struct cache *word_get(void) {
-	return word_is_fixed ? tls_word(lane.word) : word;
+	return known.word_is_fixed ? tls_word(lane.word) : word;
 }
 
 void word_set(struct cache *cache) {
@@ -77,7 +80,7 @@ static void delist(struct cache *cache) {
 static COLD struct cache *give_birth(void) {
 	word_set(&thread_none);
 	struct cache *cache = base_take(BASE_CACHE, NULL);
-	if (cache == NULL || pthread_setspecific(end_key, cache) != 0) {
+	if (cache == NULL || pthread_setspecific(known.end_key, cache) != 0) {
 		if (cache != NULL)
 			base_give(BASE_CACHE, cache);
 		word_set(&thread_unborn);
@@ -103,7 +106,7 @@ static NOINLINE struct cache *enter_otherwise(void) {
 }
 
 struct cache *thread_enter(void) {
-	if (likely(word_is_fixed)) { /* never before the start */
+	if (likely(known.word_is_fixed)) { /* never before the start */
 		struct cache *cache = tls_word(lane.word);
 		if (likely(cache->arena != NULL))
 			return cache;
@@ -132,7 +135,7 @@ static void end(void *argument) {
 }
 
 bool thread_prepare_end(void) {
-	return pthread_key_create(&end_key, end) == 0;
+	return pthread_key_create(&known.end_key, end) == 0;
 }
 
 unsigned thread_count(void) {

@@ -30,7 +30,7 @@
 #define LONG_SLEEP   (30 * SECOND) /* ...unless it is woken */
 #define HEAP_OF_SIZE (4 * MIB)     /* a smaller heap needs no helper, and no hurry */
 
-static struct lock purge_lock = LOCK_INITIALIZER(RANK_PURGE);
+static _Alignas(CACHE_LINE) struct lock purge_lock = LOCK_INITIALIZER(RANK_PURGE);
 static uint64_t step;                /* nanoseconds                     [const after start] */
 static _Atomic(uint64_t) next_purge; /* [atomic; written under purge_lock] */
 static _Atomic(uint64_t) next_drain; /* [atomic; written under purge_lock] */
