@@ -59,9 +59,8 @@ struct large_counts {
 
 struct arena {
 	_Atomic(struct bin *) bins[CLASS_SMALL_LAST + 1]; /* [acquire/release] shards; NULL: not used yet */
-	_Alignas(CACHE_LINE) struct large_counts
-		large[LARGE_CLASSES];                   /* by the class that contains the block */
-	_Atomic(uint64_t) large_requests[CACHED_LARGE]; /* [atomic] as of bins; above, every block is one */
+	struct large_counts large[LARGE_CLASSES];         /* by the class that contains the block */
+	_Atomic(uint64_t) large_requests[CACHED_LARGE];   /* [atomic] as of bins; above, every block is one */
 	_Atomic(size_t) huge_bytes; /* [atomic] usable bytes of live blocks above CACHED_MAX */
 	_Atomic(unsigned) threads;  /* [atomic; changed under the arenas lock] */
 	unsigned index;             /* [const while in the table] */

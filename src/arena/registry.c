@@ -14,7 +14,7 @@ static _Atomic(int64_t) default_decay_ms[PAGE_STATES]; /* [atomic] */
 static _Atomic(bool) no_more;                          /* [atomic] */
 static struct arena *idle;                             /* [arenas_lock] records to reserve, last one first */
 static struct arena_settings settings;                 /* [const after start] */
-static struct pool pool;
+static _Alignas(CACHE_LINE) struct pool pool;
 
 struct arena *arena_at(unsigned index) {
 	return index < ARENA_LIMIT ? load_acquire(&arenas[index]) : NULL;

@@ -37,7 +37,7 @@ struct pool_set {
 struct pool {
 	void *idle;      /* base.c's, while the record is unused: the lock stays in its registry */
 	bool is_private; /* a record is of one kind for good                             [const] */
-	_Alignas(CACHE_LINE) struct lock lock;
+	struct lock lock;
 	struct pool_set clean, unclean; /* all fields: [lock] */
 	struct decay decay;
 	size_t pages[PAGE_STATES];
@@ -65,6 +65,9 @@ struct pool {
 	_Atomic(bool) foreign;           /* it had other hooks than the default ones          [atomic] */
 	_Atomic(size_t) abandoned;       /* bytes whose source took them back in no way   [atomic] */
 };
+
+_Static_assert(offsetof(struct pool, lock) + offsetof(struct lock, waits) <= CACHE_LINE,
+               "a record begins a line");
 
 /* `hint` is where the first chunks are asked for (0: anywhere), dirty_ms as for decay_init. */
 void pool_init(struct pool *pool, uintptr_t hint, int64_t dirty_ms, uint64_t now);
