@@ -501,14 +501,26 @@ static uintptr_t word_at(uintptr_t at) {
 	return word;
 }
 
-__attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsigned most,
-                                                           struct extent *known) {
+/* Is the walk that begins here one that was made before? Else begins to take down what is read. */
+static bool is_known(struct trace *trace, const struct prof_thread *thread, const struct extent *seen) {
+	trace->site = path_find(thread, &trace->path, seen);
+	return trace->site != NULL;
+}
+
+__attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsigned most, struct extent *known,
+                                                           struct trace *trace,
+                                                           const struct prof_thread *thread) {
 	struct object object = {.size = 0};
 	uintptr_t pc, sp, fp;
 	struct extent seen = *known;
 	unsigned used = 0;
 	__asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2" : "=r"(pc), "=r"(sp), "=r"(fp));
 	stack_begin(sp, &seen);
+	trace->path.sp = sp;
+	trace->path.fp = fp;
+	trace->path.words = 0;
+	if (thread != NULL && is_known(trace, thread, &seen))
+		return 0;
 	while (used < most) {
 		uint64_t rule = rule_of(&object, pc);
 		unsigned kind = rule & 3;
@@ -522,8 +534,8 @@ __attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsign
 		    (end > seen.end && !stack_is_readable(end - 1, &seen)))
 			return 0;
 		if (saved != end)
-			fp = word_at(saved);
-		pc = word_at(end - sizeof pc);
+			path_add(&trace->path, saved, fp = word_at(saved));
+		path_add(&trace->path, end - sizeof pc, pc = word_at(end - sizeof pc));
 		sp = end;
 		if (pc == 0)
 			break;
@@ -535,7 +547,10 @@ __attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsign
 
 #else
 
-unsigned walk_read(void **frames, unsigned most, struct extent *known) {
+unsigned walk_read(void **frames, unsigned most, struct extent *known, struct trace *trace,
+                   const struct prof_thread *thread) {
+	(void)trace;
+	(void)thread;
 	(void)frames;
 	(void)most;
 	(void)known;
