@@ -77,14 +77,14 @@ struct path {
 struct prof_thread {
 	struct list link; /* all, oldest first                              [STACKS] */
 	uint64_t uid;
-	uint32_t sites;           /*                                         [STACKS] */
-	bool ended;               /*                                         [STACKS] */
-	_Atomic(bool) active;     /* [atomic] */
-	struct extent known;      /* of its stack                    [owner thread] */
-	struct path *paths;       /* PATH_SETS x PATH_WAYS; NULL: none yet [owner thread, written under STACKS] */
-	uint32_t strange;         /* stacks that were in no path           [owner thread] */
-	uint32_t spares;          /*                                       [owner thread] */
-	struct node *spare;       /* records of samples for the next ones  [owner thread] */
+	uint32_t sites;       /*                                         [STACKS] */
+	bool ended;           /*                                         [STACKS] */
+	_Atomic(bool) active; /* [atomic] */
+	struct extent known;  /* of its stack                    [owner thread] */
+	struct path *paths;   /* PATH_SETS x PATH_WAYS; NULL: none yet [owner thread, written under STACKS] */
+	uint32_t strange;     /* stacks that were in no path           [owner thread] */
+	uint32_t spares;      /*                                       [owner thread] */
+	struct node *spare;   /* records of samples for the next ones  [owner thread] */
 	char name[PROF_NAME_MAX]; /*                                         [STACKS] */
 	size_t place;             /* in a view that is being made            [STACKS] */
 	uint32_t log, log_index;  /* its place in the log of that number     [STACKS] */
@@ -101,13 +101,14 @@ struct site {
 	struct stack *stack;
 	struct prof_thread *thread;
 	uint32_t arena;
-	_Atomic(uint32_t) era; /* of the forgetting that `all` has heard of  [owner of thread, under STACKS] */
-	uint32_t kept;         /* by so many paths of its thread              [owner of thread, under STACKS] */
-	struct tally all;      /* taken since                                 [owner of thread] */
-	struct tally given;    /* of those, freed by its thread               [owner of thread] */
+	_Atomic(uint32_t)
+		era;        /* of the forgetting that `all` has heard of  [owner of thread, under STACKS] */
+	uint32_t kept;      /* by so many paths of its thread              [owner of thread, under STACKS] */
+	struct tally all;   /* taken since                                 [owner of thread] */
+	struct tally given; /* of those, freed by its thread               [owner of thread] */
 	struct prof_counts freed; /* and by others                            [STACKS] */
-	uint64_t pinned; /* bytes of pages that the live ones keep, by the last look      [STACKS] */
-	uint64_t age;    /* nanoseconds, of the live ones together, by the last look      [STACKS] */
+	uint64_t pinned;          /* bytes of pages that the live ones keep, by the last look      [STACKS] */
+	uint64_t age;             /* nanoseconds, of the live ones together, by the last look      [STACKS] */
 };
 
 /* One sampled block. */
@@ -124,7 +125,8 @@ struct sample {
 
 #define OWN_MAX 16u /* frames of ours above the caller, at most */
 struct trace {
-	struct site *site; /* of the calling thread, and perhaps of another arena; NULL: it is not known, then: */
+	struct site
+		*site; /* of the calling thread, and perhaps of another arena; NULL: it is not known, then: */
 	struct path path;
 	unsigned depth;                    /* at most DEPTH_MAX, but while it is being read */
 	void *frames[DEPTH_MAX + OWN_MAX]; /* in one place: stacks of threads may be small */
@@ -183,11 +185,12 @@ void sample_drop_spares(struct prof_thread *thread);
 struct site *path_find(const struct prof_thread *thread, const struct path *path, const struct extent *known);
 /* Adds a word that was read at `at`. */
 static inline void path_add(struct path *path, uintptr_t at, uintptr_t word) {
-	if (path->words < PATH_WORDS && at - path->sp <= UINT32_MAX) {
-		path->at[path->words] = (uint32_t)(at - path->sp);
+	uintptr_t up = at - path->sp;
+	if (path->words < PATH_WORDS) {
+		path->at[path->words] = (uint32_t)up;
 		path->word[path->words] = word;
 	}
-	path->words++;
+	path->words += up > UINT32_MAX ? PATH_WORDS : 1;
 }
 /* Keeps the path, which led to the site, perhaps: threads that sample seldom keep none. */
 void path_keep(struct prof_thread *thread, const struct path *path, struct site *site) REQUIRES(stacks_lock);

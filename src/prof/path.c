@@ -30,7 +30,8 @@ __attribute__((no_sanitize("address"))) static bool is_same(const struct path *k
 	return other == 0;
 }
 
-struct site *path_find(const struct prof_thread *thread, const struct path *path, const struct extent *known) {
+struct site *path_find(const struct prof_thread *thread, const struct path *path,
+                       const struct extent *known) {
 	if (thread->paths == NULL)
 		return NULL;
 	for (const struct path *kept = set_of(thread, path->sp), *end = kept + PATH_WAYS; kept < end; kept++)
@@ -43,7 +44,8 @@ struct site *path_find(const struct prof_thread *thread, const struct path *path
 static bool make_room(struct prof_thread *thread) {
 	size_t bytes = PATH_SETS * PATH_WAYS * sizeof(struct path);
 	if (thread->paths == NULL && thread->strange >= SELDOM) {
-		thread->paths = base_take(BASE_SLOTS + (enum base_kind)log2_ceil(bytes / sizeof(void *)), NULL);
+		thread->paths =
+			base_take(BASE_SLOTS + (enum base_kind)log2_ceil(bytes / sizeof(void *)), NULL);
 		if (thread->paths != NULL)
 			memset(thread->paths, 0, bytes);
 	}

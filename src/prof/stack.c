@@ -221,7 +221,8 @@ void prof_set_reader(prof_backtrace *function) {
 }
 
 /* finder: NULL, or the thread, where its paths are to be looked at. */
-ALWAYS_INLINE void read_stack(struct trace *trace, struct prof_thread *thread, const struct prof_thread *finder) {
+ALWAYS_INLINE void read_stack(struct trace *trace, struct prof_thread *thread,
+                              const struct prof_thread *finder) {
 	unsigned length = 0, most = opt.prof_bt_max;
 	prof_backtrace *function = prof_reader();
 	trace->site = NULL;
@@ -243,10 +244,15 @@ NOINLINE void stack_read(struct trace *trace, struct prof_thread *thread) {
 }
 
 #if ASHLAR_DEBUG >= 2
-/* What was found again is what is there. */
-static void audit_site(const struct site *site, struct prof_thread *thread) {
+/* What was found again is what is there; whatever prof_unwinder says by now. */
+static void audit_site(const struct site *site, const struct prof_thread *thread) {
 	struct trace trace;
-	stack_read(&trace, thread);
+	struct extent known = thread->known;
+	unsigned most = opt.prof_bt_max,
+		 length = walk_read(trace.frames, most + OWN_MAX, &known, &trace, NULL);
+	if (length == 0)
+		return;
+	trace.depth = (unsigned)size_min(strip(trace.frames, length), most);
 	must(trace.depth == site->stack->depth, site);
 	must(memcmp(trace.frames, site->stack->frames, trace.depth * sizeof *trace.frames) == 0, site);
 }

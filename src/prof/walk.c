@@ -466,7 +466,8 @@ static struct rule {
 /* Of what a rule for this place in the object's table follows from: the object, where it can be told, else the
  * description. */
 static uint64_t sum_of(struct object *object, uint64_t place) {
-	return object->identity != 0 ? object->identity : mix_description(object, fde_at(object, (uint32_t)place));
+	return object->identity != 0 ? object->identity
+	                             : mix_description(object, fde_at(object, (uint32_t)place));
 }
 
 /* The rule for whoever called from just before `pc`. */
