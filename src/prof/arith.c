@@ -22,9 +22,9 @@ double arith_ln(double x) {
 	int up = mantissa >= above / 3; /* then m is halved */
 	int exponent = (int)(bits >> 52) - 1023 + up;
 	double m = of_bits(mantissa | (uint64_t)(1023 - up) << 52);
-	double t = (m - 1) / (m + 1), q = t * t;
-	double sum =
-		1.0 + q * (1.0 / 3 + q * (1.0 / 5 + q * (1.0 / 7 + q * (1.0 / 9 + q * (1.0 / 11 + q / 13)))));
+	double t = (m - 1) / (m + 1), q = t * t, r = q * q; /* in pairs, which need not wait for each other */
+	double sum = (1.0 + q * (1.0 / 3)) +
+	             r * ((1.0 / 5 + q * (1.0 / 7)) + r * ((1.0 / 9 + q * (1.0 / 11)) + r * (1.0 / 13)));
 	return exponent * LN2 + 2 * t * sum;
 }
 
@@ -48,8 +48,8 @@ double arith_exp_minus(double x) {
 double arith_part(double x) {
 	if (x > 0.5)
 		return 1 - arith_exp_minus(x);
-	double sum = 1.0 - x * (1.0 / 10) * (1.0 - x * (1.0 / 11));
-	for (int n = 9; n > 1; n--)
+	double sum = 1.0;
+	for (int n = x < 1.0 / 32 ? 5 : 11; n > 1; n--)
 		sum = 1.0 - x * inverse[n] * sum;
 	return x * sum;
 }

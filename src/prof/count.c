@@ -252,11 +252,16 @@ static struct prof_counts counts_of(const struct sample *sample) {
 	return (struct prof_counts){1, sample->usable, sample->eighths, sample->weighed};
 }
 
+static void add_one(_Atomic(uint64_t) *count, uint64_t more) {
+	store_release(count, load_relaxed(count) + more);
+}
+
 /* By the one thread that may. */
 static void add(struct tally *tally, const struct sample *sample) {
-	struct prof_counts sum = read_tally(tally), one = counts_of(sample);
-	counts_add(&sum, &one);
-	write_tally(tally, &sum);
+	add_one(&tally->objects, 1);
+	add_one(&tally->bytes, sample->usable);
+	add_one(&tally->eighths, sample->eighths);
+	add_one(&tally->weighed, sample->weighed);
 }
 
 /* Counts in, without a lock, where the site is known. False: it is not, or not of this arena. */
