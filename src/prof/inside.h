@@ -107,8 +107,9 @@ struct site {
 	struct tally all;   /* taken since                                 [owner of thread] */
 	struct tally given; /* of those, freed by its thread               [owner of thread] */
 	struct prof_counts freed; /* and by others                            [STACKS] */
-	uint64_t pinned;          /* bytes of pages that the live ones keep, by the last look      [STACKS] */
-	uint64_t age;             /* nanoseconds, of the live ones together, by the last look      [STACKS] */
+	uint64_t
+		pinned; /* bytes of pages that the live ones keep, by the last look      [who makes a view] */
+	uint64_t age;   /* nanoseconds, of the live ones together, by the last look      [who makes a view] */
 };
 
 /* One sampled block. */
