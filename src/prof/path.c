@@ -12,7 +12,7 @@
 #include <string.h>
 #include "prof/inside.h"
 
-#define SELDOM 64u /* a thread that was sampled so often begins to keep paths, */
+#define SELDOM 16u /* a thread that was sampled so often begins to keep paths, */
 #define TRIES  8u  /* and gives one up for each so many strange stacks */
 
 static struct path *set_of(const struct prof_thread *thread, uintptr_t sp) {
