@@ -61,12 +61,13 @@ struct extent {
 	uintptr_t start, end;
 };
 
-/* The words that one walk up a stack followed: callers, and frame pointers that were put aside. Whoever begins in the same
- * place with the same registers and finds the same words there has the same callers (path.c). */
+/* The words that one walk up a stack followed: callers, and of the frame pointers that were put aside those that a frame was
+ * found by. Whoever begins in the same place with the same registers and finds the same words has the same callers (path.c). */
 #define PATH_WORDS 40u
 struct path {
 	uintptr_t sp, fp;  /* where it began */
 	struct site *site; /* where it led to; NULL: nothing is kept here */
+	bool by_fp;        /* a frame was found by that very fp */
 	uint32_t words;    /* 0: it was not followed, or is too long */
 	uint32_t at[PATH_WORDS];
 	uintptr_t word[PATH_WORDS];

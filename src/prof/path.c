@@ -35,7 +35,7 @@ struct site *path_find(const struct prof_thread *thread, const struct path *path
 	if (thread->paths == NULL)
 		return NULL;
 	for (const struct path *kept = set_of(thread, path->sp), *end = kept + PATH_WAYS; kept < end; kept++)
-		if (kept->sp == path->sp && kept->fp == path->fp && kept->site != NULL &&
+		if (kept->sp == path->sp && (!kept->by_fp || kept->fp == path->fp) && kept->site != NULL &&
 		    kept->sp + kept->at[kept->words - 1] < known->end && is_same(kept))
 			return kept->site;
 	return NULL;

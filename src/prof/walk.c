@@ -502,45 +502,71 @@ static uintptr_t word_at(uintptr_t at) {
 	return word;
 }
 
-/* Is the walk that begins here one that was made before? Else begins to take down what is read. */
-static bool is_known(struct trace *trace, const struct prof_thread *thread, const struct extent *seen) {
-	trace->site = path_find(thread, &trace->path, seen);
-	return trace->site != NULL;
+/* -- the walk -------------------------------------------------------------------------------------------------- */
+
+struct spot {
+	uintptr_t pc, sp, fp;
+	uintptr_t fp_at; /* where that was kept; 0: it is still the register */
+};
+
+static void note_fp(struct path *path, const struct spot *spot) {
+	if (spot->fp_at == 0)
+		path->by_fp = true;
+	else
+		path_add(path, spot->fp_at, spot->fp);
 }
 
-__attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsigned most, struct extent *known,
-                                                           struct trace *trace,
-                                                           const struct prof_thread *thread) {
+/* On to the caller. False: that is not where the rule leads. */
+__attribute__((no_sanitize("address"))) static bool climb(struct spot *spot, uint64_t rule,
+                                                          struct extent *seen, struct path *path) {
+	bool by_fp = (rule & 3) == RULE_RBP;
+	uintptr_t end = (by_fp ? spot->fp : spot->sp) + (rule >> 2 & 0x3fffffff), step = end - spot->sp;
+	if (step < sizeof end || step > STEP_MAX || step % sizeof end != 0)
+		return false;
+	uintptr_t saved = end + (uintptr_t)(int32_t)(rule >> 32);
+	if ((saved != end && saved - spot->sp > step - sizeof end) ||
+	    (end > seen->end && !stack_is_readable(end - 1, seen)))
+		return false;
+	if (by_fp)
+		note_fp(path, spot);
+	if (saved != end)
+		spot->fp = word_at(spot->fp_at = saved);
+	spot->pc = word_at(end - sizeof end);
+	spot->sp = end;
+	path_add(path, end - sizeof end, spot->pc);
+	return true;
+}
+
+static void begin_path(struct path *path, const struct spot *spot) {
+	path->sp = spot->sp;
+	path->fp = spot->fp;
+	path->by_fp = false;
+	path->words = 0;
+}
+
+unsigned walk_read(void **frames, unsigned most, struct extent *known, struct trace *trace,
+                   const struct prof_thread *thread) {
 	struct object object = {.size = 0};
-	uintptr_t pc, sp, fp;
+	struct spot spot = {.fp_at = 0};
 	struct extent seen = *known;
 	unsigned used = 0;
-	__asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2" : "=r"(pc), "=r"(sp), "=r"(fp));
-	stack_begin(sp, &seen);
-	trace->path.sp = sp;
-	trace->path.fp = fp;
-	trace->path.words = 0;
-	if (thread != NULL && is_known(trace, thread, &seen))
+	__asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2"
+	                 : "=r"(spot.pc), "=r"(spot.sp), "=r"(spot.fp));
+	stack_begin(spot.sp, &seen);
+	begin_path(&trace->path, &spot);
+	trace->site = thread == NULL ? NULL : path_find(thread, &trace->path, &seen);
+	if (trace->site != NULL)
 		return 0;
 	while (used < most) {
-		uint64_t rule = rule_of(&object, pc);
+		uint64_t rule = rule_of(&object, spot.pc);
 		unsigned kind = rule & 3;
 		if (kind == RULE_END)
 			break;
-		uintptr_t end = (kind == RULE_RSP ? sp : fp) + (rule >> 2 & 0x3fffffff), step = end - sp;
-		if (kind == RULE_NONE || step < sizeof pc || step > STEP_MAX || step % sizeof pc != 0)
+		if (kind == RULE_NONE || !climb(&spot, rule, &seen, &trace->path))
 			return 0;
-		uintptr_t saved = end + (uintptr_t)(int32_t)(rule >> 32);
-		if ((saved != end && saved - sp > step - sizeof fp) ||
-		    (end > seen.end && !stack_is_readable(end - 1, &seen)))
-			return 0;
-		if (saved != end)
-			path_add(&trace->path, saved, fp = word_at(saved));
-		path_add(&trace->path, end - sizeof pc, pc = word_at(end - sizeof pc));
-		sp = end;
-		if (pc == 0)
+		if (spot.pc == 0)
 			break;
-		frames[used++] = (void *)pc;
+		frames[used++] = (void *)spot.pc;
 	}
 	*known = seen;
 	return used;
