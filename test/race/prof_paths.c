@@ -36,12 +36,15 @@ static __attribute__((noinline)) void *take_deeper(unsigned depth) {
 
 static __attribute__((noinline)) void take(unsigned place) {
 	void **to = &blocks[place][taken[place]++];
-	if (place == 0)
+	if (place == 0) {
 		*to = take_first();
-	else if (place == 1)
+		__asm__ volatile("# the compiler shall not make one call of the two");
+	} else if (place == 1) {
 		*to = take_first();
-	else
+		__asm__ volatile("# another");
+	} else {
 		*to = take_deeper(3);
+	}
 	CHECK(*to != NULL);
 }
 
@@ -103,7 +106,12 @@ static void *worker(void *argument) {
 	return NULL;
 }
 
+/* Where the library is a part of the program for a sanitizer, its frames are not told from the program's. */
 static void check_live(size_t first, size_t second, size_t third) {
+#ifdef ASHLAR_PREFIXED
+	if (count_stacks(first + second + third) == 1)
+		return;
+#endif
 	CHECK(count_stacks(first) == 1);
 	CHECK(count_stacks(second) == 1);
 	CHECK(count_stacks(third) == 1);
