@@ -289,6 +289,8 @@ static struct site *find_place(const struct trace *trace, struct prof_thread *th
 
 static void count_requests(const struct sample *sample, enum sort first, bool in) REQUIRES(stacks_lock) {
 	struct prof_requests *requests = requests_of(sample);
+	if (!opt.prof_stats)
+		return;
 	for (enum sort sort = LIVE; sort <= first; sort++) {
 		requests[sort].bytes += in ? sample->asked : -sample->asked;
 		requests[sort].count += in ? 1 : UINT64_MAX;

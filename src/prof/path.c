@@ -15,6 +15,12 @@
 #define SELDOM 16u /* a thread that was sampled so often begins to keep paths, */
 #define TRIES  8u  /* and gives one up for each so many strange stacks */
 
+#define BYTES ((size_t)PATH_SETS * PATH_WAYS * sizeof(struct path))
+
+static enum base_kind kind_of_all(void) {
+	return BASE_SLOTS + (enum base_kind)log2_ceil(BYTES / sizeof(void *));
+}
+
 static struct path *set_of(const struct prof_thread *thread, uintptr_t sp) {
 	return &thread->paths[(hash_mix(sp) >> 32) % PATH_SETS * PATH_WAYS];
 }
@@ -42,12 +48,10 @@ struct site *path_find(const struct prof_thread *thread, const struct path *path
 }
 
 static bool make_room(struct prof_thread *thread) {
-	size_t bytes = PATH_SETS * PATH_WAYS * sizeof(struct path);
 	if (thread->paths == NULL && thread->strange >= SELDOM) {
-		thread->paths =
-			base_take(BASE_SLOTS + (enum base_kind)log2_ceil(bytes / sizeof(void *)), NULL);
+		thread->paths = base_take(kind_of_all(), NULL);
 		if (thread->paths != NULL)
-			memset(thread->paths, 0, bytes);
+			memset(thread->paths, 0, BYTES);
 	}
 	return thread->paths != NULL;
 }
@@ -71,7 +75,6 @@ void path_keep(struct prof_thread *thread, const struct path *path, struct site 
 }
 
 void path_end(struct prof_thread *thread) {
-	size_t bytes = PATH_SETS * PATH_WAYS * sizeof(struct path);
 	struct path *paths = thread->paths;
 	if (paths == NULL)
 		return;
@@ -79,5 +82,5 @@ void path_end(struct prof_thread *thread) {
 	for (unsigned i = 0; i < PATH_SETS * PATH_WAYS; i++)
 		if (paths[i].site != NULL)
 			count_release(paths[i].site);
-	base_give(BASE_SLOTS + (enum base_kind)log2_ceil(bytes / sizeof(void *)), paths);
+	base_give(kind_of_all(), paths);
 }
