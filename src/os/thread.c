@@ -44,7 +44,7 @@ uint64_t os_now_coarse(void) {
 }
 
 int os_on_signal(int number, void (*handler)(int)) {
-	struct sigaction now, wanted = {.sa_flags = SA_RESTART};
+	struct sigaction now, wanted = {.sa_flags = SA_RESTART | SA_ONSTACK};
 	int saved = errno, error = sigaction(number, NULL, &now) != 0 ? errno : 0;
 	if (error == 0 && ((now.sa_flags & SA_SIGINFO) != 0 || now.sa_handler != SIG_DFL))
 		error = EEXIST;

@@ -10,9 +10,10 @@ struct hash count_stacks, count_sites;                        /* [stacks_lock] *
 struct list count_threads = {&count_threads, &count_threads}; /* [stacks_lock] */
 static uint64_t next_uid;                                     /* [stacks_lock] */
 
-enum { LIVE, ALL, SORTS };
+enum sort { LIVE, ALL, SORTS };
 static struct prof_requests small[CLASS_SMALL_LAST + 1][SORTS]; /* [stacks_lock] */
 static struct prof_requests large[LARGE_CLASSES][SORTS];        /* [stacks_lock] */
+static _Atomic(uint32_t) forgettings;                           /* [atomic; written under stacks_lock] */
 
 void count_start(void) {
 	base_define(BASE_SITE, sizeof(struct site));
@@ -53,7 +54,9 @@ void prof_end_thread(struct cache *cache) {
 	if (thread == NULL)
 		return;
 	cache->prof = NULL;
+	sample_drop_spares(thread);
 	lock_take(&stacks_lock);
+	path_end(thread);
 	thread->ended = true;
 	drop_thread(thread);
 	lock_drop(&stacks_lock);
@@ -160,6 +163,7 @@ static struct site *make_site(const struct site *wanted) REQUIRES(stacks_lock) {
 	if (site == NULL)
 		return NULL;
 	*site = *wanted;
+	site->era = load_relaxed(&forgettings);
 	if (!hash_enter(&count_sites, &site->node)) {
 		base_give(BASE_SITE, site);
 		return NULL;
@@ -180,9 +184,53 @@ static struct site *find_site(const struct site *wanted) REQUIRES(stacks_lock) {
 	return make_site(wanted);
 }
 
+/* The counts of a site's thread are behind the others at most: who reads what was given first misses nothing of `all` that
+ * it is a part of. */
+static struct prof_counts read_tally(const struct tally *tally) {
+	return (struct prof_counts){.objects = load_acquire(&tally->objects),
+	                            .bytes = load_acquire(&tally->bytes),
+	                            .eighths = load_acquire(&tally->eighths),
+	                            .weighed = load_acquire(&tally->weighed)};
+}
+
+static void write_tally(struct tally *tally, const struct prof_counts *counts) {
+	store_release(&tally->objects, counts->objects);
+	store_release(&tally->bytes, counts->bytes);
+	store_release(&tally->eighths, counts->eighths);
+	store_release(&tally->weighed, counts->weighed);
+}
+
+static void subtract(struct prof_counts *from, const struct prof_counts *counts) {
+	from->objects -= counts->objects;
+	from->bytes -= counts->bytes;
+	from->eighths -= counts->eighths;
+	from->weighed -= counts->weighed;
+}
+
+void count_read(const struct site *site, struct prof_counts *live, struct prof_counts *all) {
+	struct prof_counts given = read_tally(&site->given);
+	*all = *live = read_tally(&site->all);
+	subtract(live, &given);
+	subtract(live, &site->freed);
+	if (load_relaxed(&site->era) != load_relaxed(&forgettings))
+		*all = *live;
+}
+
+/* What was freed before the last forgetting goes. By the site's thread only. */
+static void forget_freed(struct site *site) REQUIRES(stacks_lock) {
+	struct prof_counts live, all, none = {0};
+	count_read(site, &live, &all);
+	write_tally(&site->given, &none);
+	site->freed = none;
+	write_tally(&site->all, &live);
+	store_relaxed(&site->era, load_relaxed(&forgettings));
+}
+
 /* Where nothing is live, and nothing to be remembered. */
-static bool is_spent(const struct site *site) {
-	return site->live.objects == 0 && (!opt.prof_accum || site->all.objects == 0);
+static bool is_spent(const struct site *site) REQUIRES(stacks_lock) {
+	struct prof_counts live, all;
+	count_read(site, &live, &all);
+	return site->kept == 0 && live.objects == 0 && (!opt.prof_accum || all.objects == 0);
 }
 
 static void drop_site(struct site *site) REQUIRES(stacks_lock) {
@@ -200,59 +248,111 @@ static struct prof_requests *requests_of(const struct sample *sample) {
 	                                   : large[size_large_class(sample->usable)];
 }
 
-static void add(struct prof_counts *counts, const struct sample *sample) {
-	counts->objects++;
-	counts->bytes += sample->usable;
-	counts->eighths += sample->eighths;
-	counts->weighed += sample->weighed;
+static struct prof_counts counts_of(const struct sample *sample) {
+	return (struct prof_counts){1, sample->usable, sample->eighths, sample->weighed};
+}
+
+static void add_one(_Atomic(uint64_t) *count, uint64_t more) {
+	store_release(count, load_relaxed(count) + more);
+}
+
+/* By the one thread that may. */
+static void add(struct tally *tally, const struct sample *sample) {
+	add_one(&tally->objects, 1);
+	add_one(&tally->bytes, sample->usable);
+	add_one(&tally->eighths, sample->eighths);
+	add_one(&tally->weighed, sample->weighed);
+}
+
+/* Counts in, without a lock, where the site is known. False: it is not, or not of this arena. */
+static bool count_in_known(struct sample *sample, const struct trace *trace, uint32_t arena) {
+	struct site *site = trace->site;
+	if (site->arena != arena || load_relaxed(&site->era) != load_relaxed(&forgettings) || opt.prof_stats)
+		return false;
+	sample->site = site;
+	add(&site->all, sample);
+	return true;
+}
+
+static struct site *find_place(const struct trace *trace, struct prof_thread *thread, uint32_t arena)
+	REQUIRES(stacks_lock) {
+	struct stack *stack = trace->site != NULL ? trace->site->stack : count_stack(trace);
+	if (stack == NULL)
+		return NULL;
+	struct site wanted = {.stack = stack, .thread = thread, .arena = arena};
+	wanted.node.key = hash_mix((uintptr_t)stack) ^ (uintptr_t)thread ^ wanted.arena;
+	struct site *site = find_site(&wanted);
+	if (site == NULL)
+		count_drop_stack(stack);
+	return site;
+}
+
+static void count_requests(const struct sample *sample, enum sort first, bool in) REQUIRES(stacks_lock) {
+	struct prof_requests *requests = requests_of(sample);
+	if (!opt.prof_stats)
+		return;
+	for (enum sort sort = LIVE; sort <= first; sort++) {
+		requests[sort].bytes += in ? sample->asked : -sample->asked;
+		requests[sort].count += in ? 1 : UINT64_MAX;
+	}
 }
 
 bool count_in(struct sample *sample, const struct trace *trace, struct prof_thread *thread) {
-	const struct span *span = map_span(sample->block);
-	struct site *site = NULL;
+	uint32_t arena = map_span(sample->block)->arena->index;
+	if (likely(trace->site != NULL) && likely(count_in_known(sample, trace, arena)))
+		return true;
 	lock_take(&stacks_lock);
-	struct stack *stack = count_stack(trace);
-	if (stack != NULL) {
-		struct site wanted = {.stack = stack, .thread = thread, .arena = span->arena->index};
-		wanted.node.key = hash_mix((uintptr_t)stack) ^ (uintptr_t)thread ^ wanted.arena;
-		site = find_site(&wanted);
-		if (site == NULL)
-			count_drop_stack(stack);
-	}
+	struct site *site = find_place(trace, thread, arena);
 	if (site != NULL) {
+		if (load_relaxed(&site->era) != load_relaxed(&forgettings))
+			forget_freed(site);
 		sample->site = site;
-		add(&site->live, sample);
 		add(&site->all, sample);
-		struct prof_requests *requests = requests_of(sample);
-		for (int sort = LIVE; sort < SORTS; sort++) {
-			requests[sort].bytes += sample->asked;
-			requests[sort].count++;
-		}
+		count_requests(sample, ALL, true);
+		if (trace->site == NULL)
+			path_keep(thread, &trace->path, site);
 	}
 	lock_drop(&stacks_lock);
 	return site != NULL;
 }
 
-void count_out(const struct sample *sample) {
+static void drop_if_spent(struct site *site) REQUIRES(stacks_lock) {
+	if (!is_spent(site))
+		return;
+	hash_remove(&count_sites, &site->node);
+	drop_site(site);
+}
+
+void count_keep(struct site *site) {
+	site->kept++;
+}
+
+void count_release(struct site *site) {
+	site->kept--;
+	drop_if_spent(site);
+}
+
+void count_out(const struct sample *sample, const struct prof_thread *thread) {
 	struct site *site = sample->site;
-	lock_take(&stacks_lock);
-	site->live.objects--;
-	site->live.bytes -= sample->usable;
-	site->live.eighths -= sample->eighths;
-	site->live.weighed -= sample->weighed;
-	struct prof_requests *requests = requests_of(sample);
-	requests[LIVE].bytes -= sample->asked;
-	requests[LIVE].count--;
-	if (is_spent(site)) {
-		hash_remove(&count_sites, &site->node);
-		drop_site(site);
+	bool own = thread == site->thread;
+	if (own && site->kept != 0 && !opt.prof_stats) {
+		add(&site->given, sample);
+		return;
 	}
+	struct prof_counts one = counts_of(sample);
+	lock_take(&stacks_lock);
+	counts_add(&site->freed, &one);
+	count_requests(sample, LIVE, false);
+	drop_if_spent(site);
 	lock_drop(&stacks_lock);
 }
 
-static bool has_ended(struct node *node, void *opaque) {
+static bool has_ended(struct node *node, void *opaque) NO_LOCK_ANALYSIS {
+	struct prof_counts live, all;
+	const struct site *site = container_of(node, struct site, node);
 	(void)opaque;
-	return container_of(node, struct site, node)->live.objects == 0;
+	count_read(site, &live, &all);
+	return live.objects == 0 && site->kept == 0;
 }
 
 static void drop_ended(struct node *node, void *opaque) REQUIRES(stacks_lock) {
@@ -262,11 +362,8 @@ static void drop_ended(struct node *node, void *opaque) REQUIRES(stacks_lock) {
 
 void count_forget(void) {
 	lock_take(&stacks_lock);
+	add_relaxed(&forgettings, 1);
 	hash_sift(&count_sites, has_ended, drop_ended, NULL);
-	EACH_NODE(&count_sites, node) {
-		struct site *site = container_of(node, struct site, node);
-		site->all = site->live;
-	}
 	for (unsigned class = 1; class <= CLASS_SMALL_LAST; class ++)
 		small[class][ALL] = small[class][LIVE];
 	for (unsigned i = 0; i < LARGE_CLASSES; i++)

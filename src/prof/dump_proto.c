@@ -97,14 +97,13 @@ static const char *const strings[STRINGS] = {
 	"age",   "milliseconds",
 };
 
-#define MAPPINGS_MAX 4096u
-#define ID_MAX       64u
+#define ID_MAX 64u
 
 /* In memory of its own: who dumps may have a small stack. */
 struct writer {
 	struct output *out;
 	uint64_t strings; /* sent so far */
-	size_t mappings;
+	size_t mappings, room;
 	int memory;                /* /proc/self/mem */
 	uintptr_t base;            /* where the last file began that was seen from its beginning, */
 	char path[PATH_MAX + 128]; /* and its name */
@@ -114,7 +113,7 @@ struct writer {
 	char line[PATH_MAX + 128], piece[1024];
 	struct {
 		uintptr_t start, end;
-	} mapping[MAPPINGS_MAX]; /* upwards, as the system lists them */
+	} mapping[]; /* upwards, as the system lists them; there is room for so many */
 };
 
 static uint64_t add_string(struct writer *writer, const char *string) {
@@ -216,7 +215,7 @@ static void put_mapping(struct writer *writer, const char *line) {
 		writer->base = start;
 		memcpy(writer->path, path, strlen(path) + 1);
 	}
-	if (!executable || writer->mappings == MAPPINGS_MAX)
+	if (!executable || writer->mappings == writer->room)
 		return;
 	writer->id[0] = 0;
 	if (path != NULL && strcmp(path, writer->path) == 0)
@@ -362,12 +361,29 @@ static void put_sample(struct writer *writer, const struct view_site *site) {
 	send_message(writer->out, PROFILE_SAMPLE, message);
 }
 
+/* Mappings there are, and some that come meanwhile. */
+static size_t count_mappings(void) {
+	char piece[512];
+	size_t lines = 64, got;
+	int file = os_open("/proc/self/maps");
+	if (file < 0)
+		return 0;
+	while ((got = os_read(file, piece, sizeof piece)) != 0)
+		for (size_t i = 0; i < got; i++)
+			lines += piece[i] == '\n';
+	os_close(file);
+	return lines;
+}
+
 int dump_proto(struct output *out, struct view *view) {
-	size_t frames = 0;
-	struct writer *writer = pages_take(sizeof *writer);
+	size_t frames = 0, room = count_mappings(), size;
+	struct writer *writer;
+	size = sizeof *writer + room * sizeof writer->mapping[0];
+	writer = pages_take(size);
 	if (writer == NULL)
 		return ENOMEM;
 	writer->out = out;
+	writer->room = room;
 	put_head(writer);
 	put_mappings(writer);
 	for (size_t i = 0; i < view->sites; i++) {
@@ -376,6 +392,6 @@ int dump_proto(struct output *out, struct view *view) {
 		put_sample(writer, site);
 	}
 	put_locations(writer, view->frames, frames);
-	pages_give(writer, sizeof *writer);
+	pages_give(writer, size);
 	return 0;
 }

@@ -61,26 +61,56 @@ struct extent {
 	uintptr_t start, end;
 };
 
+/* The words that one walk up a stack followed: callers, and of the frame pointers that were put aside those that a frame was
+ * found by. Whoever begins in the same place with the same registers and finds the same words has the same callers (path.c). */
+#define PATH_WORDS 40u
+struct path {
+	uintptr_t sp, fp;  /* where it began */
+	struct site *site; /* where it led to; NULL: nothing is kept here */
+	bool by_fp;        /* a frame was found by that very fp */
+	uint32_t words;    /* 0: it was not followed, or is too long */
+	uint32_t at[PATH_WORDS];
+	uintptr_t word[PATH_WORDS];
+};
+#define PATH_SETS 4u
+#define PATH_WAYS 4u /* of each set */
+
 struct prof_thread {
 	struct list link; /* all, oldest first                              [STACKS] */
 	uint64_t uid;
-	uint32_t sites;           /*                                         [STACKS] */
-	bool ended;               /*                                         [STACKS] */
-	_Atomic(bool) active;     /* [atomic] */
-	struct extent known;      /* of its stack                    [owner thread] */
+	uint32_t sites;       /*                                         [STACKS] */
+	bool ended;           /*                                         [STACKS] */
+	_Atomic(bool) active; /* [atomic] */
+	struct extent known;  /* of its stack                    [owner thread] */
+	struct path *paths;   /* PATH_SETS x PATH_WAYS; NULL: none yet [owner thread, written under STACKS] */
+	uint32_t strange;     /* stacks that were in no path           [owner thread] */
+	uint32_t spares;      /*                                       [owner thread] */
+	struct node *spare;   /* records of samples for the next ones  [owner thread] */
 	char name[PROF_NAME_MAX]; /*                                         [STACKS] */
 	size_t place;             /* in a view that is being made            [STACKS] */
 	uint32_t log, log_index;  /* its place in the log of that number     [STACKS] */
 };
 
+/* Counts that one thread adds to, without a lock, and others read. */
+struct tally {
+	_Atomic(uint64_t) objects, bytes, eighths, weighed;
+};
+
+/* live = all - given - freed */
 struct site {
 	struct node node;
 	struct stack *stack;
 	struct prof_thread *thread;
 	uint32_t arena;
-	struct prof_counts live, all; /* all: with those freed since         [STACKS] */
-	uint64_t pinned; /* bytes of pages that the live ones keep, by the last look      [STACKS] */
-	uint64_t age;    /* nanoseconds, of the live ones together, by the last look      [STACKS] */
+	_Atomic(uint32_t)
+		era;        /* of the forgetting that `all` has heard of  [owner of thread, under STACKS] */
+	uint32_t kept;      /* by so many paths of its thread              [owner of thread, under STACKS] */
+	struct tally all;   /* taken since                                 [owner of thread] */
+	struct tally given; /* of those, freed by its thread               [owner of thread] */
+	struct prof_counts freed; /* and by others                            [STACKS] */
+	uint64_t
+		pinned; /* bytes of pages that the live ones keep, by the last look      [who makes a view] */
+	uint64_t age;   /* nanoseconds, of the live ones together, by the last look      [who makes a view] */
 };
 
 /* One sampled block. */
@@ -97,6 +127,9 @@ struct sample {
 
 #define OWN_MAX 16u /* frames of ours above the caller, at most */
 struct trace {
+	struct site
+		*site; /* of the calling thread, and perhaps of another arena; NULL: it is not known, then: */
+	struct path path;
 	unsigned depth;                    /* at most DEPTH_MAX, but while it is being read */
 	void *frames[DEPTH_MAX + OWN_MAX]; /* in one place: stacks of threads may be small */
 };
@@ -110,10 +143,16 @@ struct stack *count_stack(const struct trace *trace) REQUIRES(stacks_lock);
 void count_drop_stack(struct stack *stack) REQUIRES(stacks_lock);
 /* Gives it the system's name of the calling thread, with ? for characters that no name may have. */
 void count_name_thread(struct prof_thread *thread);
-/* Finds or makes the site, and counts the sample in. False: no memory. */
+/* Finds or makes the site, and counts the sample in. False: no memory. The thread is the calling one. */
 bool count_in(struct sample *sample, const struct trace *trace, struct prof_thread *thread);
-/* Counts it out; the site may go. */
-void count_out(const struct sample *sample);
+/* Counts it out; the site may go. The thread is the calling one, or NULL. */
+void count_out(const struct sample *sample, const struct prof_thread *thread);
+/* What is live / what was ever taken, since the last forgetting. */
+void count_read(const struct site *site, struct prof_counts *live, struct prof_counts *all)
+	REQUIRES(stacks_lock);
+/* The site is kept for a path, though nothing lives there / is not any more, and may go. */
+void count_keep(struct site *site) REQUIRES(stacks_lock);
+void count_release(struct site *site) REQUIRES(stacks_lock);
 /* Forgets what was freed. */
 void count_forget(void);
 
@@ -139,12 +178,34 @@ void record_note_pinned(void);
 void sample_weigh(struct sample *sample);
 /* Nanoseconds, by the clock the option says. */
 uint64_t sample_now(void);
+/* The thread has ended. */
+void sample_drop_spares(struct prof_thread *thread);
+
+/* -- path.c: stacks that a thread was sampled with before --------------------------------------------------------------- */
+
+/* The site of the same callers, or NULL. Begins where *path does, on the part of the stack that is known. */
+struct site *path_find(const struct prof_thread *thread, const struct path *path, const struct extent *known);
+/* Adds a word that was read at `at`. */
+static inline void path_add(struct path *path, uintptr_t at, uintptr_t word) {
+	uintptr_t up = at - path->sp;
+	if (path->words < PATH_WORDS) {
+		path->at[path->words] = (uint32_t)up;
+		path->word[path->words] = word;
+	}
+	path->words += up > UINT32_MAX ? PATH_WORDS : 1;
+}
+/* Keeps the path, which led to the site, perhaps: threads that sample seldom keep none. */
+void path_keep(struct prof_thread *thread, const struct path *path, struct site *site) REQUIRES(stacks_lock);
+/* The thread has ended. */
+void path_end(struct prof_thread *thread) REQUIRES(stacks_lock);
 
 /* -- stack.c --------------------------------------------------------------------------------------------------------- */
 
 /* Reads the calling thread's stack, from the caller of the public function on. No lock is held, the thread suspended.
  * thread may be NULL. */
 void stack_read(struct trace *trace, struct prof_thread *thread);
+/* The same, unless its site is known: then there are no frames. */
+void stack_find(struct trace *trace, struct prof_thread *thread);
 
 /* What may allocate. */
 void stack_prepare(void);
@@ -157,8 +218,10 @@ void stack_begin(uintptr_t at, struct extent *known);
 
 /* -- walk.c ---------------------------------------------------------------------------------------------------------- */
 
-/* Callers of the caller, innermost first, at most `most`; 0: cannot be told this way, and *known is as it was. */
-unsigned walk_read(void **frames, unsigned most, struct extent *known);
+/* Callers of the caller, innermost first, at most `most`; 0: cannot be told this way, and *known is as it was. With a thread,
+ * whose the stack is: 0 as well if trace->site is known; else trace->path is what was followed. trace->frames is not used. */
+unsigned walk_read(void **frames, unsigned most, struct extent *known, struct trace *trace,
+                   const struct prof_thread *thread);
 
 /* -- view.c ---------------------------------------------------------------------------------------------------------- */
 

@@ -18,8 +18,8 @@
  * (thread/event.h) meanwhile.
  *
  * Locks: CTL for switches and for names of files, each alone, and around the others by the one who copies the counts;
- * SAMPLES -> STACKS -> BASE. STACKS is taken inside SAMPLES only where records are matched with their sites for a dump
- * (record_note_pinned); the allocator's own memory is taken under either. None is held, and none of another floor's, while
+ * SAMPLES -> STACKS -> BASE, the first two never together; the allocator's own memory is taken under either. A thread whose
+ * stack is one of its usual ones (path.c) counts without STACKS. None is held, and none of another floor's, while
  * a stack is read, a dump or a log is written, or a function of the program runs. */
 #ifndef ASHLAR_PROF_H
 #define ASHLAR_PROF_H

@@ -112,7 +112,8 @@ static double share_of(const void *block) {
 	return (double)(pages * PAGE) / (double)(open < regions ? regions - open : 1);
 }
 
-/* Reads what changes under the locks of bins, which may not be waited for here. */
+/* Reads what changes under the locks of bins, which may not be waited for here. A site stays while a record of the shard is
+ * counted in it, so samples in other shards go on meanwhile. */
 RACY void record_note_pinned(void) {
 	uint64_t now = sample_now();
 	lock_take(&stacks_lock);
@@ -123,14 +124,12 @@ RACY void record_note_pinned(void) {
 	lock_drop(&stacks_lock);
 	for (unsigned i = 0; i < SHARDS; i++) {
 		lock_take(&shards[i].lock);
-		lock_take(&stacks_lock);
 		EACH_NODE(&shards[i].samples, node) {
 			struct sample *sample = sample_of(node);
 			sample->site->pinned +=
 				(uint64_t)(share_of(sample->block) * (double)sample->eighths / 8);
 			sample->site->age += now - size_min(now, sample->born);
 		}
-		lock_drop(&stacks_lock);
 		lock_drop(&shards[i].lock);
 	}
 }

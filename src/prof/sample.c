@@ -102,7 +102,7 @@ void prof_set_active(bool wanted) {
 /* Without a word to anybody. */
 static void drop(struct sample *sample) {
 	recent_leave(sample, NULL, NULL);
-	count_out(sample);
+	count_out(sample, NULL);
 	base_give(BASE_SAMPLE, sample);
 }
 
@@ -144,14 +144,46 @@ static size_t usable_of(const void *block) {
 	return span->kind == SPAN_SLAB ? class_info[span->class].bytes : span->pages * PAGE;
 }
 
+/* Records a thread is about to need again stay with it. */
+#define SPARES 8u
+
+static struct sample *take_record(struct prof_thread *thread) {
+	struct node *node = thread->spare;
+	if (node == NULL)
+		return base_take(BASE_SAMPLE, NULL);
+	thread->spare = node->next;
+	thread->spares--;
+	return container_of(node, struct sample, node);
+}
+
+/* thread may be NULL. */
+static void give_record(struct prof_thread *thread, struct sample *sample) {
+	if (thread == NULL || thread->spares >= SPARES) {
+		base_give(BASE_SAMPLE, sample);
+		return;
+	}
+	sample->node.next = thread->spare;
+	thread->spare = &sample->node;
+	thread->spares++;
+}
+
+void sample_drop_spares(struct prof_thread *thread) {
+	struct node *next;
+	for (struct node *node = thread->spare; node != NULL; node = next) {
+		next = node->next;
+		base_give(BASE_SAMPLE, container_of(node, struct sample, node));
+	}
+	thread->spare = NULL;
+}
+
 /* False: no memory, and no sample. Once it is entered, it may be forgotten by another thread. */
 static bool enter_sample(struct prof_thread *thread, const struct trace *trace, const struct sample *made) {
-	struct sample *sample = base_take(BASE_SAMPLE, NULL);
+	struct sample *sample = take_record(thread);
 	if (sample == NULL)
 		return false;
 	*sample = *made;
 	if (!count_in(sample, trace, thread)) {
-		base_give(BASE_SAMPLE, sample);
+		give_record(thread, sample);
 		return false;
 	}
 	recent_enter(sample, thread);
@@ -167,7 +199,7 @@ static NOINLINE uint64_t take_sample(struct prof_thread *thread, void *block, si
 	struct trace trace;
 	if (opt.prof_sys_thread_name)
 		count_name_thread(thread);
-	stack_read(&trace, thread);
+	stack_find(&trace, thread);
 	struct sample sample = {.block = block,
 	                        .usable = usable_of(block),
 	                        .asked = asked,
@@ -178,8 +210,11 @@ static NOINLINE uint64_t take_sample(struct prof_thread *thread, void *block, si
 		return 0;
 	probe(alloc, block, sample.usable, sample.weighed);
 	prof_sampled *call = load_relaxed(&sampled);
-	if (call != NULL)
+	if (call != NULL) {
+		if (trace.site != NULL)
+			stack_read(&trace, thread);
 		call(block, asked, trace.frames, trace.depth, sample.usable);
+	}
 	return sample.weighed;
 }
 
@@ -214,8 +249,8 @@ static NOINLINE void end_sample(struct cache *self, struct sample *sample) {
 	prof_sample_freed *call = load_relaxed(&freed);
 	if (call != NULL)
 		call(sample->block, sample->usable);
-	count_out(sample);
-	base_give(BASE_SAMPLE, sample);
+	count_out(sample, thread);
+	give_record(thread, sample);
 	event_resume(was);
 	errno = saved;
 }

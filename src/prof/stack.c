@@ -184,25 +184,31 @@ static void audit_walk(walk_function *function, void **walked, unsigned length, 
 }
 #endif
 
-static void read_own(void **frames, unsigned *length, unsigned most, struct extent *known) {
+static void read_own(struct trace *trace, unsigned *length, unsigned most, struct extent *known,
+                     const struct prof_thread *finder) {
 	walk_function *function = (walk_function *)load_acquire(&walk);
 	bool by_tables = opt_now(prof_unwinder) == PROF_UNWINDER_DWARF;
-	*length = by_tables ? walk_read(frames, most, known) : 0;
+	*length = by_tables ? walk_read(trace->frames, most, known, trace, finder) : 0;
+	if (trace->site != NULL)
+		return;
 	if (*length != 0) {
 		if (function != NULL)
-			audit(audit_walk(function, frames, *length, most));
+			audit(audit_walk(function, trace->frames, *length, most));
 		return;
 	}
+	trace->path.words = 0;
 	if (by_tables && function != NULL)
-		*length = read_by_dwarf(function, frames, most);
+		*length = read_by_dwarf(function, trace->frames, most);
 	else
-		*length = read_by_frames(frames, most);
+		*length = read_by_frames(trace->frames, most);
 }
 
 /* What experimental.hooks.prof_backtrace reads at first. */
 static void read_default(void **frames, unsigned *length, unsigned most) {
 	struct extent known = {0, 0};
-	read_own(frames, length, most, &known);
+	struct trace trace = {.site = NULL};
+	read_own(&trace, length, most, &known, NULL);
+	memcpy(frames, trace.frames, *length * sizeof *frames);
 }
 
 prof_backtrace *prof_reader(void) {
@@ -214,15 +220,46 @@ void prof_set_reader(prof_backtrace *function) {
 	store_relaxed(&reader, function);
 }
 
-NOINLINE void stack_read(struct trace *trace, struct prof_thread *thread) {
+/* finder: NULL, or the thread, where its paths are to be looked at. */
+ALWAYS_INLINE void read_stack(struct trace *trace, struct prof_thread *thread,
+                              const struct prof_thread *finder) {
 	unsigned length = 0, most = opt.prof_bt_max;
 	prof_backtrace *function = prof_reader();
+	trace->site = NULL;
+	trace->path.words = 0;
 	if (function == read_default && thread != NULL)
-		read_own(trace->frames, &length, most + OWN_MAX, &thread->known);
+		read_own(trace, &length, most + OWN_MAX, &thread->known, finder);
 	else
 		function(trace->frames, &length, most + OWN_MAX);
+	if (trace->site != NULL)
+		return;
 	length = strip(trace->frames, (unsigned)size_min(length, most + OWN_MAX));
 	if (length == 0)
 		trace->frames[length++] = (void *)(uintptr_t)stack_read; /* it is not known */
 	trace->depth = (unsigned)size_min(length, most);
+}
+
+NOINLINE void stack_read(struct trace *trace, struct prof_thread *thread) {
+	read_stack(trace, thread, NULL);
+}
+
+#if ASHLAR_DEBUG >= 2
+/* What was found again is what is there; whatever prof_unwinder says by now. */
+static void audit_site(const struct site *site, const struct prof_thread *thread) {
+	struct trace trace;
+	struct extent known = thread->known;
+	unsigned most = opt.prof_bt_max,
+		 length = walk_read(trace.frames, most + OWN_MAX, &known, &trace, NULL);
+	if (length == 0)
+		return;
+	trace.depth = (unsigned)size_min(strip(trace.frames, length), most);
+	must(trace.depth == site->stack->depth, site);
+	must(memcmp(trace.frames, site->stack->frames, trace.depth * sizeof *trace.frames) == 0, site);
+}
+#endif
+
+NOINLINE void stack_find(struct trace *trace, struct prof_thread *thread) {
+	read_stack(trace, thread, thread);
+	if (trace->site != NULL)
+		audit(audit_site(trace->site, thread));
 }

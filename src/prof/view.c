@@ -86,20 +86,22 @@ static void copy_sites(struct view *view) REQUIRES(stacks_lock) {
 	EACH_NODE(&count_sites, node) {
 		struct site *site = container_of(node, struct site, node);
 		struct view_thread *thread = &view->thread[site->thread->place];
+		struct prof_counts live, all;
+		count_read(site, &live, &all);
 		view->site[view->first[site->stack->place]++] = (struct view_site){
 			.frames = site->stack->view_frames,
 			.depth = site->stack->depth,
 			.arena = site->arena,
 			.thread = thread,
-			.live = site->live,
-			.all = site->all,
+			.live = live,
+			.all = all,
 			.pinned = site->pinned,
 			.age = site->age,
 		};
-		counts_add(&thread->live, &site->live);
-		counts_add(&thread->all, &site->all);
-		counts_add(&view->live, &site->live);
-		counts_add(&view->all, &site->all);
+		counts_add(&thread->live, &live);
+		counts_add(&thread->all, &all);
+		counts_add(&view->live, &live);
+		counts_add(&view->all, &all);
 		view->sites++;
 	}
 }

@@ -9,17 +9,20 @@
  *                                                          v
  *                          instructions, from the function's beginning on: how the rule changes
  *
- * A rule is kept with its FDE's place in the sorted table. It is used only while the object that is there now has an FDE
- * for the address at that place, and the FDE and its CIE have the bytes that the rule was worked out from: a library may
- * have been unloaded, and another one, with the same code even, loaded where it was. Objects are found without the
- * loader's lock. Entries are written without a lock: one that was written by two at a time does not check. Whatever is
+ * A library may have been unloaded, and another one, with the same code even, loaded where it was. So a rule is used only
+ * while the object that is there has the build id of the one it was worked out for. Of an object without one, the rule is
+ * kept with its FDE's place in the sorted table, and used only while there is an FDE for the address at that place, and it
+ * and its CIE have the bytes that the rule follows from. Objects are found without the loader's lock. Entries are written without a lock: one that was written by two at a time does not check. Whatever is
  * not as simple as this (signal frames, expressions, code without tables) is left to the runtime's unwinder.
  *
  * Tables can be wrong: a word is read only above the last frame, at most STEP_MAX from it, and where everything from here
  * to there can be read. */
 #define _GNU_SOURCE 1
 #include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
 #include <string.h>
+#include "os/os.h"
 #include "prof/inside.h"
 
 #if defined(__x86_64__) && defined(DLFO_STRUCT_HAS_EH_DBASE)
@@ -277,14 +280,82 @@ static bool read_fde(const uint8_t *fde, uintptr_t pc, struct row *row) {
 	return true;
 }
 
+/* -- objects --------------------------------------------------------------------------------------------------- */
+
 /* The object that the last address was in, and its table. */
 struct object {
 	uintptr_t start, size;
 	const uint8_t *header; /* NULL: it has none, or not of the usual kind */
 	uint32_t count;        /* of FDEs */
+	uint64_t identity;     /* of what is loaded there; 0: it cannot be told */
 	const uint8_t *cie;    /* mixed last, and: */
 	uint64_t mixed;
 };
+
+/* Where the build id of an object begins in its first page, which has what programs begin with. Checked by the note itself
+ * whenever it is read: another object may be there.
+ *
+ *   63              12 11        0
+ *   | page of object  | id's place |        place: 0: not looked for yet; NO_ID: there is none */
+static _Atomic(uint64_t) ids[64]; /* [atomic] */
+
+#define NO_ID    1u
+#define ID_BYTES 16u /* of it that count; it has no fewer */
+
+/* A note is its three sizes and "GNU"; the id follows. */
+static bool is_id(const uint8_t *id) {
+	uint32_t words[4];
+	memcpy(words, id - sizeof words, sizeof words);
+	return words[0] == 4 && words[1] >= ID_BYTES && words[2] == NT_GNU_BUILD_ID &&
+	       memcmp(&words[3], "GNU", 4) == 0;
+}
+
+/* In the notes at [at, end) of the page; NO_ID: it is not there. */
+static unsigned find_id_in_notes(const uint8_t *page, uint64_t at, uint64_t end) {
+	while (at + sizeof(ElfW(Nhdr)) + 4 + ID_BYTES <= end) {
+		ElfW(Nhdr) note;
+		memcpy(&note, page + at, sizeof note);
+		uint64_t content = at + sizeof note + round_up(note.n_namesz, 4);
+		if (note.n_namesz == 4 && is_id(page + content))
+			return (unsigned)content;
+		at = content + round_up(note.n_descsz, 4);
+	}
+	return NO_ID;
+}
+
+static unsigned find_id(const uint8_t *page) {
+	ElfW(Ehdr) head;
+	unsigned place = NO_ID;
+	if (!os_readable(page))
+		return NO_ID;
+	memcpy(&head, page, sizeof head);
+	if (memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_phoff > PAGE ||
+	    head.e_phnum > (PAGE - head.e_phoff) / sizeof(ElfW(Phdr)))
+		return NO_ID;
+	for (unsigned i = 0; i < head.e_phnum && place == NO_ID; i++) {
+		ElfW(Phdr) part;
+		memcpy(&part, page + head.e_phoff + i * sizeof part, sizeof part);
+		if (part.p_type == PT_NOTE && part.p_offset < PAGE && part.p_filesz <= PAGE - part.p_offset)
+			place = find_id_in_notes(page, part.p_offset, part.p_offset + part.p_filesz);
+	}
+	return place;
+}
+
+/* What is loaded, and where: the same object's rules stay the same. */
+static uint64_t identify(const struct object *object) {
+	_Atomic(uint64_t) *kept = &ids[(object->start * 0x9e3779b97f4a7c15u) >> 58];
+	const uint8_t *page = (const uint8_t *)object->start;
+	uint64_t known = load_relaxed(kept), id[2];
+	unsigned place = known - object->start < PAGE ? (unsigned)(known - object->start) : 0;
+	if (place == 0 || (place != NO_ID && !is_id(page + place))) {
+		place = find_id(page);
+		store_relaxed(kept, object->start + place);
+	}
+	if (place == NO_ID)
+		return 0;
+	memcpy(id, page + place, sizeof id);
+	return hash_mix(hash_mix(id[0] ^ object->start) ^ id[1]) | 1;
+}
 
 /* False: nothing is known about what is there. */
 static bool find_object(struct object *object, uintptr_t at) {
@@ -302,6 +373,7 @@ static bool find_object(struct object *object, uintptr_t at) {
 		return false;
 	object->header = header;
 	memcpy(&object->count, header + 8, sizeof object->count);
+	object->identity = identify(object);
 	return true;
 }
 
@@ -388,8 +460,15 @@ static uint64_t work_out(const uint8_t *fde, uintptr_t at) {
 }
 
 static struct rule {
-	_Atomic(uint64_t) pc, rule, place, check; /* [atomic]; check = pc ^ rule ^ mix_description() */
+	_Atomic(uint64_t) pc, rule, place, check; /* [atomic]; check = pc ^ rule ^ sum_of() */
 } rules[ENTRIES];
+
+/* Of what a rule for this place in the object's table follows from: the object, where it can be told, else the
+ * description. */
+static uint64_t sum_of(struct object *object, uint64_t place) {
+	return object->identity != 0 ? object->identity
+	                             : mix_description(object, fde_at(object, (uint32_t)place));
+}
 
 /* The rule for whoever called from just before `pc`. */
 static uint64_t rule_of(struct object *object, uintptr_t pc) {
@@ -399,9 +478,8 @@ static uint64_t rule_of(struct object *object, uintptr_t pc) {
 		return RULE_NONE;
 	if (load_relaxed(&kept->pc) == pc) {
 		uint64_t rule = load_relaxed(&kept->rule), place = load_relaxed(&kept->place);
-		if (is_place(object, place, at) &&
-		    load_relaxed(&kept->check) ==
-		            (pc ^ rule ^ mix_description(object, fde_at(object, (uint32_t)place))))
+		if ((object->identity != 0 || is_place(object, place, at)) &&
+		    load_relaxed(&kept->check) == (pc ^ rule ^ sum_of(object, place)))
 			return rule;
 	}
 	uint32_t place = find_place(object, at);
@@ -414,7 +492,7 @@ static uint64_t rule_of(struct object *object, uintptr_t pc) {
 	store_relaxed(&kept->pc, pc);
 	store_relaxed(&kept->rule, rule);
 	store_relaxed(&kept->place, place);
-	store_relaxed(&kept->check, pc ^ rule ^ mix_description(object, fde));
+	store_relaxed(&kept->check, pc ^ rule ^ sum_of(object, place));
 	return rule;
 }
 
@@ -424,32 +502,71 @@ static uintptr_t word_at(uintptr_t at) {
 	return word;
 }
 
-__attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsigned most,
-                                                           struct extent *known) {
-	struct object object = {.size = 0};
+/* -- the walk -------------------------------------------------------------------------------------------------- */
+
+struct spot {
 	uintptr_t pc, sp, fp;
+	uintptr_t fp_at; /* where that was kept; 0: it is still the register */
+};
+
+static void note_fp(struct path *path, const struct spot *spot) {
+	if (spot->fp_at == 0)
+		path->by_fp = true;
+	else
+		path_add(path, spot->fp_at, spot->fp);
+}
+
+/* On to the caller. False: that is not where the rule leads. */
+__attribute__((no_sanitize("address"))) static bool climb(struct spot *spot, uint64_t rule,
+                                                          struct extent *seen, struct path *path) {
+	bool by_fp = (rule & 3) == RULE_RBP;
+	uintptr_t end = (by_fp ? spot->fp : spot->sp) + (rule >> 2 & 0x3fffffff), step = end - spot->sp;
+	if (step < sizeof end || step > STEP_MAX || step % sizeof end != 0)
+		return false;
+	uintptr_t saved = end + (uintptr_t)(int32_t)(rule >> 32);
+	if ((saved != end && saved - spot->sp > step - sizeof end) ||
+	    (end > seen->end && !stack_is_readable(end - 1, seen)))
+		return false;
+	if (by_fp)
+		note_fp(path, spot);
+	if (saved != end)
+		spot->fp = word_at(spot->fp_at = saved);
+	spot->pc = word_at(end - sizeof end);
+	spot->sp = end;
+	path_add(path, end - sizeof end, spot->pc);
+	return true;
+}
+
+static void begin_path(struct path *path, const struct spot *spot) {
+	path->sp = spot->sp;
+	path->fp = spot->fp;
+	path->by_fp = false;
+	path->words = 0;
+}
+
+unsigned walk_read(void **frames, unsigned most, struct extent *known, struct trace *trace,
+                   const struct prof_thread *thread) {
+	struct object object = {.size = 0};
+	struct spot spot = {.fp_at = 0};
 	struct extent seen = *known;
 	unsigned used = 0;
-	__asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2" : "=r"(pc), "=r"(sp), "=r"(fp));
-	stack_begin(sp, &seen);
+	__asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2"
+	                 : "=r"(spot.pc), "=r"(spot.sp), "=r"(spot.fp));
+	stack_begin(spot.sp, &seen);
+	begin_path(&trace->path, &spot);
+	trace->site = thread == NULL ? NULL : path_find(thread, &trace->path, &seen);
+	if (trace->site != NULL)
+		return 0;
 	while (used < most) {
-		uint64_t rule = rule_of(&object, pc);
+		uint64_t rule = rule_of(&object, spot.pc);
 		unsigned kind = rule & 3;
 		if (kind == RULE_END)
 			break;
-		uintptr_t end = (kind == RULE_RSP ? sp : fp) + (rule >> 2 & 0x3fffffff), step = end - sp;
-		if (kind == RULE_NONE || step < sizeof pc || step > STEP_MAX || step % sizeof pc != 0)
+		if (kind == RULE_NONE || !climb(&spot, rule, &seen, &trace->path))
 			return 0;
-		uintptr_t saved = end + (uintptr_t)(int32_t)(rule >> 32);
-		if ((saved != end && saved - sp > step - sizeof fp) || !stack_is_readable(end - 1, &seen))
-			return 0;
-		if (saved != end)
-			fp = word_at(saved);
-		pc = word_at(end - sizeof pc);
-		sp = end;
-		if (pc == 0)
+		if (spot.pc == 0)
 			break;
-		frames[used++] = (void *)pc;
+		frames[used++] = (void *)spot.pc;
 	}
 	*known = seen;
 	return used;
@@ -457,7 +574,10 @@ __attribute__((no_sanitize("address"))) unsigned walk_read(void **frames, unsign
 
 #else
 
-unsigned walk_read(void **frames, unsigned most, struct extent *known) {
+unsigned walk_read(void **frames, unsigned most, struct extent *known, struct trace *trace,
+                   const struct prof_thread *thread) {
+	(void)trace;
+	(void)thread;
 	(void)frames;
 	(void)most;
 	(void)known;
