@@ -133,14 +133,25 @@ static COLD void *nothrow_failed(size_t size, size_t align, const void *tag, con
 
 /* -- new ------------------------------------------------------------------------------------------------- */
 
-ALWAYS_INLINE void *new_plain(size_t size) {
-	void *block = lane_malloc(size);
+/* What the fast lane has no block for; out of line, so that the lane needs no frame. */
+static NOINLINE void *new_full(size_t size) {
+	void *block = full_malloc(size);
 	return likely(block != NULL) ? block : new_failed(size, NO_ALIGN);
 }
 
-ALWAYS_INLINE void *new_nothrow(size_t size, const void *tag, const char *name) {
-	void *block = lane_malloc(size);
+static NOINLINE void *new_nothrow_full(size_t size, const void *tag, const char *name) {
+	void *block = full_malloc(size);
 	return likely(block != NULL) ? block : nothrow_failed(size, NO_ALIGN, tag, name);
+}
+
+ALWAYS_INLINE void *new_plain(size_t size) {
+	void *block;
+	return likely(lane_take(size, &block)) ? block : new_full(size);
+}
+
+ALWAYS_INLINE void *new_nothrow(size_t size, const void *tag, const char *name) {
+	void *block;
+	return likely(lane_take(size, &block)) ? block : new_nothrow_full(size, tag, name);
 }
 
 static void *new_aligned(size_t size, size_t align) {
@@ -155,7 +166,7 @@ static void *new_aligned_nothrow(size_t size, size_t align, const void *tag, con
 
 #define NEW(name) \
 	void *name(size_t size); \
-	EXPORT void *name(size_t size) { \
+	EXPORT ALIGNED_LINE void *name(size_t size) { \
 		return new_plain(size); \
 	}
 #define NEW_NOTHROW(name) \
@@ -187,7 +198,7 @@ NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
 
 #define DELETE(name) \
 	void name(void *ptr); \
-	EXPORT void name(void *ptr) { \
+	EXPORT ALIGNED_LINE void name(void *ptr) { \
 		lane_free(ptr); \
 	}
 #define DELETE_KNOWING(name, type) \
@@ -206,7 +217,7 @@ NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
 
 #define DELETE_SIZED(name) \
 	void name(void *ptr, size_t size); \
-	EXPORT void name(void *ptr, size_t size) { \
+	EXPORT ALIGNED_LINE void name(void *ptr, size_t size) { \
 		full_check_size(ptr, size, 1); \
 		lane_free(ptr); \
 	}

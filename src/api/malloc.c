@@ -7,11 +7,11 @@
 #include "api/api.h"
 #include "api/fast.h"
 
-EXPORT void *malloc(size_t size) {
+EXPORT ALIGNED_LINE void *malloc(size_t size) {
 	return lane_malloc(size);
 }
 
-EXPORT void free(void *ptr) {
+EXPORT ALIGNED_LINE void free(void *ptr) {
 	lane_free(ptr);
 }
 
@@ -20,7 +20,7 @@ EXPORT void cfree(void *ptr) {
 }
 
 /* The size is a promise nobody needs: the page map knows it. */
-EXPORT void free_sized(void *ptr, size_t size) {
+EXPORT ALIGNED_LINE void free_sized(void *ptr, size_t size) {
 	full_check_size(ptr, size, 1);
 	lane_free(ptr);
 }

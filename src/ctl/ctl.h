@@ -63,6 +63,6 @@ void ctl_print_interval(void);
 void ctl_arena_name(size_t index, char *name);
 
 /* Calls of realloc(ptr, 0) with a block [atomic]. */
-extern _Atomic(uint64_t) ctl_zero_reallocs;
+extern HIDDEN _Atomic(uint64_t) ctl_zero_reallocs;
 
 #endif

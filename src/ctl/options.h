@@ -85,8 +85,8 @@ struct options { /* NOLINT(clang-analyzer-optin.performance.Padding): in the ord
 #undef OPTION
 #undef ALIAS
 };
-extern struct options opt;
-extern const struct options option_defaults;
+extern HIDDEN struct options opt;
+extern HIDDEN const struct options option_defaults;
 
 /* The value of a LIVE option. */
 #define opt_now(name) load_relaxed(&opt.name)

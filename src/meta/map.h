@@ -37,7 +37,7 @@ struct map_home {
 };
 #define MAP_HOME_NONE \
 	{ .first_page = (uintptr_t)1 << 60 }
-extern struct map_home map_home;
+extern HIDDEN struct map_home map_home;
 
 /* Chooses the home window below the addresses the system uses by itself, and maps its table. Returns the
  * chunk-aligned address at which to ask for the first memory; 0 when there is no table (no memory): then every lookup

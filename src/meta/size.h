@@ -32,7 +32,7 @@ struct class_info {
 	uint16_t regions;    /* per slab; 1 for large */
 	uint16_t slab_pages; /* pages of a slab, or of the block when large */
 };
-extern struct class_info class_info[CLASS_COUNT]; /* [const after start] */
+extern HIDDEN struct class_info class_info[CLASS_COUNT]; /* [const after start] */
 
 /* Gives the slabs of a small class `pages` pages, or as many as it takes to hold 1 to SLAB_REGIONS blocks and no more
  * than SLAB_PAGES. At start. */
@@ -42,10 +42,10 @@ void size_set_slab(unsigned class, unsigned pages);
 
 /* Whether sizes above CACHED_MAX, too, are rounded up to a class, four per doubling. At start. */
 void size_set_large_classes(bool rounded);
-extern bool size_large_rounded; /* [const after start] */
+extern HIDDEN bool size_large_rounded; /* [const after start] */
 
 /* Class by (size + 7) / 8, for sizes up to CACHED_MAX; size 0 is class 1. */
-extern const uint8_t class_table[CACHED_MAX / 8 + 1];
+extern HIDDEN const uint8_t class_table[CACHED_MAX / 8 + 1];
 
 /* Class of a request of at most CACHED_MAX bytes. */
 static inline unsigned size_class(size_t size) {

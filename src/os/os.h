@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "util/util.h"
 
 enum os_thp { OS_THP_UNKNOWN, OS_THP_NEVER, OS_THP_MADVISE, OS_THP_ALWAYS };
 
@@ -36,7 +37,7 @@ struct os_facts {
 	size_t max_maps;    /* limit of mappings of this process */
 	size_t purge_batch; /* most ranges that one call of os_purge_ranges's may purge; 0: as many as is good */
 };
-extern struct os_facts os;
+extern HIDDEN struct os_facts os;
 
 /* Laid out as struct iovec. */
 struct os_range {

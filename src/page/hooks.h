@@ -36,7 +36,7 @@ void page_prepare(const struct page_settings *settings);
 enum page_dss page_default_dss(void);
 void page_set_default_dss(enum page_dss dss);
 
-extern extent_hooks_t page_default_hooks; /* [const] */
+extern HIDDEN extent_hooks_t page_default_hooks; /* [const] */
 
 /* The table to call, with its arena. */
 struct hooked {

@@ -39,7 +39,7 @@ struct span *pages_take_plain(struct pages *pages, enum span_kind kind, size_t c
 void pages_give_plain(struct pages *pages, struct span *span);
 
 /* growth.c. False: the arena may not come to hold `more` pages more. After the attempt *asked goes to growth_end. */
-extern _Atomic(bool) growth_watched;
+extern HIDDEN _Atomic(bool) growth_watched;
 bool growth_ask(struct pages *pages, size_t more, size_t *asked);
 void growth_end(struct pages *pages, size_t asked);
 /* The arena holds less now: what it may hold unasked falls along, to a chunk more. */
@@ -61,7 +61,7 @@ void thp_tend(struct pages *pages, uint64_t now) REQUIRES(pages->lock);
  *   taken:  | guard | base ... pages | rest of the last OS page | guard |       guard: one OS page
  *
  * Every n-th span of a kind gets them, by fence_every; 0: none does                            [const after start] */
-extern size_t fence_every[SPAN_KINDS];
+extern HIDDEN size_t fence_every[SPAN_KINDS];
 /* As page_take, when it is this span's turn, and guard pages are possible; NULL: it is to be an ordinary one. */
 struct span *fence_take(struct pages *pages, enum span_kind kind, size_t count, size_t align);
 /* As page_give, of a fenced span. */

@@ -37,7 +37,7 @@ void range_hide(struct chunk *first, size_t count, struct list *records);
 void range_show(struct list *records);
 void range_forget(struct pool *pool, struct list *records);
 
-extern uintptr_t range_first_hint; /* of the first pool that had one   [const after start] */
+extern HIDDEN uintptr_t range_first_hint; /* of the first pool that had one   [const after start] */
 
 /* Maps by the preference of the pool, near the mapping before. */
 bool pool_map(struct pool *pool, size_t count, size_t align, uintptr_t *base) REQUIRES(pool->lock);

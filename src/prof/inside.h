@@ -134,7 +134,7 @@ struct trace {
 	void *frames[DEPTH_MAX + OWN_MAX]; /* in one place: stacks of threads may be small */
 };
 
-extern struct lock stacks_lock;
+extern HIDDEN struct lock stacks_lock;
 void count_start(void);
 /* The record of the calling thread, made if need be. NULL: no memory. */
 struct prof_thread *count_thread(struct cache *self);
@@ -156,8 +156,8 @@ void count_release(struct site *site) REQUIRES(stacks_lock);
 /* Forgets what was freed. */
 void count_forget(void);
 
-extern struct hash count_stacks, count_sites; /* [STACKS] */
-extern struct list count_threads;             /* [STACKS] */
+extern HIDDEN struct hash count_stacks, count_sites; /* [STACKS] */
+extern HIDDEN struct list count_threads;             /* [STACKS] */
 
 /* -- record.c -------------------------------------------------------------------------------------------------------- */
 

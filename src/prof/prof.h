@@ -31,7 +31,7 @@
 /* -- the full lane ---------------------------------------------------------------------------------------------- */
 
 /* Sampled blocks that live; 0: no free needs a look. [atomic] */
-extern _Atomic(size_t) prof_live;
+extern HIDDEN _Atomic(size_t) prof_live;
 
 /* Takes note of a block that has just been handed out. `self`: the calling thread's cache; `asked`: bytes of the request.
  * May write a dump: no lock is held. */

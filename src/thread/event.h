@@ -38,10 +38,10 @@ struct event_hooks {
 	/* All blocks of an arena are about to be freed without anybody naming them. No lock is held. */
 	void (*reset)(const void *arena);
 };
-extern struct event_hooks event_hooks; /* [const after start] */
+extern HIDDEN struct event_hooks event_hooks; /* [const after start] */
 
 /* 0: allocations are not sampled; else a number that changes with the rate and whenever sampling begins. [atomic] */
-extern _Atomic(uint32_t) event_sampling;
+extern HIDDEN _Atomic(uint32_t) event_sampling;
 
 void *event_suspend(void);
 void event_resume(void *was);

@@ -41,7 +41,7 @@ void explicit_forget_others(void);
 void explicit_each(void (*visit)(const struct cache *, void *), void *opaque);
 
 /* The threads lock. */
-extern struct lock threads_lock;
+extern HIDDEN struct lock threads_lock;
 
 /* limit.c: the limits of memory. Where they come from at start. */
 void limit_start(void);

@@ -26,9 +26,9 @@ struct lane {
 	/* a copy of class_table, for the same reason, and CLASS_NONE                [const after start] */
 	uint8_t class_of[CACHED_MAX / 8 + 2];
 };
-extern struct lane lane;
+extern HIDDEN struct lane lane;
 
-extern struct cache thread_unborn, thread_none, thread_suspended; /* [const] */
+extern HIDDEN struct cache thread_unborn, thread_none, thread_suspended; /* [const] */
 
 /* The thread's cache, made now if there is none yet; NULL when it is to do without. Starts the allocator when that has
  * not happened. Takes START, THREADS, ARENAS. */

@@ -15,7 +15,7 @@
 
 typedef void check_reporter(const char *function, const char *condition, const void *pointer);
 
-extern check_reporter *check_report; /* [const after start] NULL: trap */
+extern HIDDEN check_reporter *check_report; /* [const after start] NULL: trap */
 
 _Noreturn void check_failed(const char *function, const char *condition, const void *pointer);
 
