@@ -9,6 +9,11 @@ file(GLOB ashlar_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/*/*.c
 if(NOT ashlar_sources)
 	message(FATAL_ERROR "no sources under src/")
 endif()
+# What most programs never call comes last, so that the rest lies in fewer pages.
+set(seldom ${ashlar_sources})
+list(FILTER seldom INCLUDE REGEX "/src/(prof/|ctl/[^o]|arena/(manual|reading)|page/(private|extents|huge)|thread/explicit)")
+list(REMOVE_ITEM ashlar_sources ${seldom})
+list(APPEND ashlar_sources ${seldom})
 
 # The prefixed builds leave the plain names, and so these files, to the sanitizer.
 if(ASHLAR_SANITIZE)
@@ -61,7 +66,8 @@ set(whole ${CMAKE_CURRENT_BINARY_DIR}/generated/ashlar.o)
 add_custom_command(OUTPUT ${whole}
 	COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -o ${whole} $<TARGET_OBJECTS:ashlar_objects>
 	COMMAND ${CMAKE_OBJCOPY} --localize-hidden --rename-section .text=ashlar_text
-		--rename-section .text.unlikely=ashlar_text --rename-section .text.hot=ashlar_text ${whole}
+		--rename-section .text.unlikely=ashlar_text --rename-section .text.startup=ashlar_text
+		--rename-section .text.hot=ashlar_text ${whole}
 	DEPENDS ashlar_objects $<TARGET_OBJECTS:ashlar_objects>
 	COMMAND_EXPAND_LISTS VERBATIM COMMENT "Joining the objects of libashlar.a")
 add_library(ashlar_static STATIC ${whole})

@@ -50,7 +50,7 @@ static void put_options(bool accepted) {
 	char range[WORD_SIZE], initial[WORD_SIZE];
 	for (unsigned i = 0; i < option_count(); i++) {
 		const struct option *option = option_at(i);
-		const char *word = option_default_word(option, initial);
+		const char *word = option_default_word(i, initial);
 		if ((option->effect == OPTION_ACCEPTED) != accepted)
 			continue;
 		printf(".TP\n.B %s\n(", option->name);
@@ -63,7 +63,7 @@ static void put_options(bool accepted) {
 		if (option->writable == OPTION_LIVE)
 			puts("live)");
 		puts(".br");
-		put_text(option->sentence, "");
+		put_text(option_sentence(i), "");
 	}
 }
 
@@ -83,7 +83,7 @@ static void put_names(const char *group) {
 		printf(".TP\n.B %s\n(%s; ", text, name_type_word(name));
 		put_text(name_access_word(name), ")");
 		puts(".br");
-		put_text(name->sentence, "");
+		put_text(name_sentence(i), "");
 	}
 }
 

@@ -47,7 +47,8 @@ static union ctl_value default_value(const struct option *option) {
 }
 
 /* As the user would type it; the table has it as C does. */
-const char *option_default_word(const struct option *option, char word[WORD_SIZE]) {
+const char *option_default_word(unsigned row, char word[WORD_SIZE]) {
+	const struct option *option = option_at(row);
 	union ctl_value value = default_value(option);
 	word[0] = 0;
 	if (option->alias != OPTION_PLAIN)
@@ -74,10 +75,11 @@ const char *option_default_word(const struct option *option, char word[WORD_SIZE
 		return value.as_text;
 	case OPTION_IS_LIMIT:
 	case OPTION_IS_TEXT: /* a literal */
-		snprintf(word, WORD_SIZE, "%.*s", (int)strlen(option->initial) - 2, option->initial + 1);
+		snprintf(word, WORD_SIZE, "%.*s", (int)strlen(option_initial(row)) - 2,
+		         option_initial(row) + 1);
 		return word;
 	case OPTION_IS_RATIO:
-		return option->initial;
+		return option_initial(row);
 	case OPTION_IS_LETTERS:
 	case OPTION_IS_RANGES:
 		return word;
@@ -244,9 +246,9 @@ int list_options(int count, char **arguments) {
 		rows++;
 		const char *format =
 			listing.tsv ? "%s\t%s\t%s\t%s\t%s\t%s\t" : "%-26s %-8s %-10s %-26s %-6s %s\n";
-		printf(format, option->name, option_type_word(option), option_default_word(option, initial),
+		printf(format, option->name, option_type_word(option), option_default_word(i, initial),
 		       option_range_word(option, range), option_set_word(option), option_effect_word(option));
-		print_sentence(option->sentence, listing.tsv);
+		print_sentence(option_sentence(i), listing.tsv);
 	}
 	return found("options", rows, listing.pattern);
 }
@@ -264,7 +266,7 @@ int list_names(int count, char **arguments) {
 		rows++;
 		printf(listing.tsv ? "%s\t%s\t%s\t" : "%-44s %-13s %s\n", text, name_type_word(name),
 		       name_access_word(name));
-		print_sentence(name->sentence, listing.tsv);
+		print_sentence(name_sentence(i), listing.tsv);
 	}
 	return found("names", rows, listing.pattern);
 }

@@ -21,7 +21,7 @@ bool matches(const char *name, const char *pattern);
 /* Words for the columns of the tables. Those with a buffer return it, or a constant. */
 #define WORD_SIZE 96
 const char *option_type_word(const struct option *option);
-const char *option_default_word(const struct option *option, char word[WORD_SIZE]);
+const char *option_default_word(unsigned row, char word[WORD_SIZE]);
 const char *option_range_word(const struct option *option, char word[WORD_SIZE]);
 /* start: by the sources read at start; live: by mallctl as well; silent: as start, and cannot be read. */
 const char *option_set_word(const struct option *option);
@@ -33,6 +33,11 @@ const char *name_access_word(const struct ctl_name *name);
 /* The name as users know it: with <i>, <j> for its indices. */
 const char *name_text(const struct ctl_name *name, char *text, size_t size);
 #define NAME_SIZE 128
+
+/* What the tables say of a row in words, by its number; and an option's default as the table writes it. */
+const char *option_sentence(unsigned row);
+const char *option_initial(unsigned row);
+const char *name_sentence(unsigned row);
 
 /* The commands: arguments after the command's word. They return the exit status. */
 int list_options(int count, char **arguments);

@@ -193,7 +193,7 @@ static int give_value(const struct ctl_name *row, const size_t *index, const str
 	int error = 0;
 	if (!ctl_reads(call))
 		return 0;
-	if (row->field != NULL)
+	if (row->is_option)
 		value = ctl_read_option(row->field);
 	else if (row->record != CTL_NO_RECORD)
 		error = ctl_read_record(row, index, &value);
@@ -208,7 +208,7 @@ static int take_value(const struct ctl_name *row, const size_t *index, const str
 		return 0;
 	if (!ctl_take(call, &value, ctl_type_size(row->type)))
 		return EINVAL;
-	return row->field != NULL ? ctl_write_option(row->field, &value) : row->write(index, &value);
+	return row->is_option ? ctl_write_option(row->field, &value) : row->write(index, &value);
 }
 
 static int write_only(const struct ctl_name *row, const size_t *index, const struct ctl_call *call) {

@@ -31,10 +31,10 @@ WRITER(epoch) {
 #define TYPE_RANGES   CTL_NOTHING
 
 /* Options that can change have a name of their own beside opt.<name>; silent ones have neither. */
-#define OPT_ROW(name_, type_, text) \
-	{.name = "opt." #name_, .type = (type_), .access = CTL_READ, .field = &opt.name_, .sentence = (text)},
-#define OWN_ROW(name_, type_, text) \
-	{.name = #name_, .type = (type_), .access = CTL_READ_WRITE, .field = &opt.name_, .sentence = (text)},
+#define OPT_ROW(name_, type_) \
+	{.name = "opt." #name_, .type = (type_), .access = CTL_READ, .is_option = true, .field = &opt.name_},
+#define OWN_ROW(name_, type_) \
+	{.name = #name_, .type = (type_), .access = CTL_READ_WRITE, .is_option = true, .field = &opt.name_},
 #define OPT_ROW_START(...) OPT_ROW(__VA_ARGS__)
 #define OPT_ROW_LIVE(...)  OPT_ROW(__VA_ARGS__)
 #define OPT_ROW_SILENT(...)
@@ -45,52 +45,40 @@ WRITER(epoch) {
 static const struct ctl_name table[] = {
 #define ROW(name_, type_, access_, ...) \
 	{.name = (name_), .type = CTL_##type_, .access = (access_), __VA_ARGS__},
-#define READ(name, type, function, text) \
-	ROW(name, type, CTL_READ, .read = ctl_read_##function, .sentence = (text))
-#define WRITE(name, type, function, text) \
-	ROW(name, type, CTL_WRITE, .write = ctl_write_##function, .sentence = (text))
+#define READ(name, type, function, text)  ROW(name, type, CTL_READ, .read = ctl_read_##function)
+#define WRITE(name, type, function, text) ROW(name, type, CTL_WRITE, .write = ctl_write_##function)
 #define READ_WRITE(name, type, function, text) \
-	ROW(name, type, CTL_READ_WRITE, .read = ctl_read_##function, .write = ctl_write_##function, \
-	    .sentence = (text))
+	ROW(name, type, CTL_READ_WRITE, .read = ctl_read_##function, .write = ctl_write_##function)
 #define WRITE_READ(name, type, function, text) \
-	ROW(name, type, CTL_WRITE_READ, .read = ctl_read_##function, .write = ctl_write_##function, \
-	    .sentence = (text))
-#define ACTION(name, function, text) \
-	ROW(name, NOTHING, CTL_ACTION, .write = ctl_write_##function, .sentence = (text))
-#define RAW(name, type, function, text) \
-	ROW(name, type, CTL_RAW, .raw = ctl_call_##function, .sentence = (text))
-#define PLACE(name, type, record_, struct_, field_, stride_, text) \
+	ROW(name, type, CTL_WRITE_READ, .read = ctl_read_##function, .write = ctl_write_##function)
+#define ACTION(name, function, text)    ROW(name, NOTHING, CTL_ACTION, .write = ctl_write_##function)
+#define RAW(name, type, function, text) ROW(name, type, CTL_RAW, .raw = ctl_call_##function)
+#define PLACE(name, type, record_, struct_, field_, stride_) \
 	ROW(name, type, CTL_READ, .record = (record_), .offset = offsetof(struct_, field_), \
-	    .stride = (stride_), .sentence = (text))
-#define TOTAL(name, type, field, text) PLACE(name, type, CTL_TOTALS, struct snapshot_totals, field, 0, text)
+	    .stride = (stride_))
+#define TOTAL(name, type, field, text) PLACE(name, type, CTL_TOTALS, struct snapshot_totals, field, 0)
 #define STAT(name, type, field, stride, text) \
-	PLACE(name, type, CTL_ARENA, struct arena_reading, field, stride, text)
+	PLACE(name, type, CTL_ARENA, struct arena_reading, field, stride)
 #define EXTENT(name, field, text) \
-	PLACE(name, SIZE, CTL_EXTENTS, struct extent_reading, field, sizeof(struct extent_reading), text)
+	PLACE(name, SIZE, CTL_EXTENTS, struct extent_reading, field, sizeof(struct extent_reading))
 #define RECORD_TOTALS struct snapshot_totals
 #define RECORD_ARENA  struct arena_reading
 #define LOCK(name, record, field, stride) \
-	PLACE(name ".num_ops", UINT64, CTL_##record, RECORD_##record, field.ops, stride, "Times taken.") \
-	PLACE(name ".num_wait", UINT64, CTL_##record, RECORD_##record, field.waits, stride, \
-	      "Times taken after sleeping.") \
-	PLACE(name ".num_spin_acq", UINT64, CTL_##record, RECORD_##record, field.spins, stride, \
-	      "Times taken after trying again and again.") \
-	PLACE(name ".num_owner_switch", UINT64, CTL_##record, RECORD_##record, field.switches, stride, \
-	      "Times taken by another thread than before.") \
-	PLACE(name ".total_wait_time", UINT64, CTL_##record, RECORD_##record, field.total_ns, stride, \
-	      "Nanoseconds threads slept for it.") \
-	PLACE(name ".max_wait_time", UINT64, CTL_##record, RECORD_##record, field.max_ns, stride, \
-	      "The longest such sleep.") \
-	PLACE(name ".max_num_thds", UINT32, CTL_##record, RECORD_##record, field.most_waiting, stride, \
-	      "Most threads that slept at the same time.")
+	PLACE(name ".num_ops", UINT64, CTL_##record, RECORD_##record, field.ops, stride) \
+	PLACE(name ".num_wait", UINT64, CTL_##record, RECORD_##record, field.waits, stride) \
+	PLACE(name ".num_spin_acq", UINT64, CTL_##record, RECORD_##record, field.spins, stride) \
+	PLACE(name ".num_owner_switch", UINT64, CTL_##record, RECORD_##record, field.switches, stride) \
+	PLACE(name ".total_wait_time", UINT64, CTL_##record, RECORD_##record, field.total_ns, stride) \
+	PLACE(name ".max_wait_time", UINT64, CTL_##record, RECORD_##record, field.max_ns, stride) \
+	PLACE(name ".max_num_thds", UINT32, CTL_##record, RECORD_##record, field.most_waiting, stride)
 #include "ctl/names.def"
 #define ALIAS(name, kind, target, highest, sentence)
 #define OPTION(name, type, initial, lowest, highest, outside, writable, effect, sentence) \
-	OPT_ROW_##writable(name, TYPE_##type, sentence)
+	OPT_ROW_##writable(name, TYPE_##type)
 #include "ctl/options.def"
 #undef OPTION
 #define OPTION(name, type, initial, lowest, highest, outside, writable, effect, sentence) \
-	OWN_ROW_##writable(name, TYPE_##type, sentence)
+	OWN_ROW_##writable(name, TYPE_##type)
 #include "ctl/options.def"
 };
 

@@ -64,16 +64,20 @@ typedef int ctl_reader(const size_t *index, union ctl_value *value);
 typedef int ctl_writer(const size_t *index, const union ctl_value *value);
 typedef int ctl_raw(const size_t *index, const struct ctl_call *call);
 
+/* The sentences of the rows are not here but with the command that prints them (tool/sentences.c): the loader would have
+ * their addresses to fill in at each start of a program. For the same reason a row is small. */
 struct ctl_name {
 	const char *name; /* <...> stands for an index */
-	enum ctl_type type;
-	enum ctl_access access;
-	ctl_reader *read;
-	ctl_writer *write;
-	ctl_raw *raw;
-	const void *field; /* of an option; read and write are NULL */
-	const char *sentence;
-	enum ctl_record record;  /* of a statistic, which is a 64-bit number in it: */
+	union {
+		ctl_reader *read;
+		ctl_raw *raw;      /* of a CTL_RAW row */
+		const void *field; /* of an option's row */
+	};
+	ctl_writer *write; /* not of an option's row */
+	enum ctl_type type : 8;
+	enum ctl_access access : 8;
+	enum ctl_record record : 8; /* of a statistic, which is a 64-bit number in it: */
+	bool is_option : 1;
 	uint16_t offset, stride; /* at `offset` bytes, `stride` further for each step of the last index */
 };
 unsigned ctl_name_count(void);

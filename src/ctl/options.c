@@ -53,8 +53,6 @@ enum {
 static const struct option table[] = {
 #define OPTION(name_, type_, initial_, lowest_, highest_, outside_, writable_, effect_, sentence_) \
 	{.name = #name_, \
-	 .sentence = (sentence_), \
-	 .initial = #initial_, \
 	 .value = &opt.name_, \
 	 .type = OPTION_IS_##type_, \
 	 .outside = OPTION_##outside_, \
@@ -65,8 +63,6 @@ static const struct option table[] = {
 	 .words = WORDS_##type_(name_)},
 #define ALIAS(name_, kind, target, highest_, sentence_) \
 	{.name = #name_, \
-	 .sentence = (sentence_), \
-	 .initial = "", \
 	 .value = &opt.target, \
 	 .type = OPTION_IS_SIZE, \
 	 .outside = OPTION_CLIP, \

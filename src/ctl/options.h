@@ -130,9 +130,7 @@ enum option_effect { OPTION_WORKS, OPTION_ACCEPTED };
 enum option_alias { OPTION_PLAIN, OPTION_POWER, OPTION_SHARE };
 struct option {
 	const char *name;
-	const char *sentence;
-	const char *initial; /* the default as written in the table */
-	void *value;         /* its field in opt; an alias: that of its target */
+	void *value; /* its field in opt; an alias: that of its target */
 	enum option_type type;
 	enum option_outside outside;
 	enum option_writable writable;

@@ -295,7 +295,7 @@ void print_read_requests(bool small, size_t row, uint64_t figures[REQUEST_FIGURE
 	}
 }
 
-void ctl_print_at_exit(void) {
+STARTUP void ctl_print_at_exit(void) {
 	if (!opt_now(stats_print))
 		return;
 	struct cache *cache = thread_enter();

@@ -13,6 +13,7 @@
  * A limit binds all groups below its own, so each ancestor up to the root is asked. A container often sees
  * its own group mounted as the root, under a path that does not exist there: groups that are missing are
  * skipped, and the root is asked in any case. */
+#define _GNU_SOURCE 1
 #include "util/util.h"
 #include "os/os.h"
 #include "os/file.h"
@@ -27,19 +28,21 @@ struct walk {
 	const char *group;  /* begins with '/'; ends after `length` bytes, at the group the walk is at */
 	size_t length;      /* 0: the walk is at the root */
 	bool first_version; /* of control groups */
+	bool found;         /* a file was there */
 };
 
 /* Reads the file `name` of the group the walk is at. False when it does not exist or its path is too long. */
-static bool read_group_file(const char *root, const struct walk *walk, const char *name, char *line,
-                            size_t size) {
+static bool read_group_file(const char *root, struct walk *walk, const char *name, char *line, size_t size) {
 	char path[PATH_SIZE];
 	struct text text = text_over(path, sizeof path);
 	text_add(&text, "%s%s%.*s/%s", root, walk->mount, (int)walk->length, walk->group, name);
-	return !text.cut && file_read(path, line, size);
+	bool there = !text.cut && file_read(path, line, size);
+	walk->found |= there;
+	return there;
 }
 
 /* Quota and period of the group the walk is at; false when it sets no limit. */
-static bool read_quota(const char *root, const struct walk *walk, uint64_t *quota, uint64_t *period) {
+static bool read_quota(const char *root, struct walk *walk, uint64_t *quota, uint64_t *period) {
 	char line[64];
 	const char *at = line;
 	const char *file = walk->first_version ? "cpu.cfs_quota_us" : "cpu.max";
@@ -53,7 +56,7 @@ static bool read_quota(const char *root, const struct walk *walk, uint64_t *quot
 	return file_take_number(&at, period) && *period != 0;
 }
 
-static void lower_cpus(const char *root, const struct walk *walk, struct os_group *group) {
+static void lower_cpus(const char *root, struct walk *walk, struct os_group *group) {
 	uint64_t quota = 0, period = 0;
 	if (!read_quota(root, walk, &quota, &period))
 		return;
@@ -65,7 +68,7 @@ static void lower_cpus(const char *root, const struct walk *walk, struct os_grou
 /* Version 1 says "no limit" by the largest number of whole pages; nothing near it is meant as one. */
 #define BYTES_MAX ((uint64_t)1 << 60)
 
-static void lower_bytes(const char *root, const struct walk *walk, const char *file, size_t *limit) {
+static void lower_bytes(const char *root, struct walk *walk, const char *file, size_t *limit) {
 	char line[64];
 	const char *at = line;
 	uint64_t bytes;
@@ -75,21 +78,21 @@ static void lower_bytes(const char *root, const struct walk *walk, const char *f
 		*limit = size_max((size_t)bytes, 1); /* 0 stands for none */
 }
 
-static void lower_memory(const char *root, const struct walk *walk, struct os_group *group) {
+static void lower_memory(const char *root, struct walk *walk, struct os_group *group) {
 	const char *most = walk->first_version ? "memory.limit_in_bytes" : "memory.max";
 	lower_bytes(root, walk, most, &group->memory_max);
 	if (!walk->first_version)
 		lower_bytes(root, walk, "memory.high", &group->memory_high);
 }
 
-typedef void lower_group(const char *root, const struct walk *walk, struct os_group *group);
+typedef void lower_group(const char *root, struct walk *walk, struct os_group *group);
 
-/* Lowers what is allowed by the group and by its ancestors under one mount. */
-static void walk_up(const char *root, struct walk walk, lower_group *lower, struct os_group *group) {
+/* Lowers what is allowed by the group and by its ancestors under one mount. False: nothing is mounted there. */
+static bool walk_up(const char *root, struct walk walk, lower_group *lower, struct os_group *group) {
 	for (;;) {
 		lower(root, &walk, group);
 		if (walk.length == 0)
-			return;
+			return walk.found;
 		do
 			walk.length--;
 		while (walk.length > 0 && walk.group[walk.length] != '/');
@@ -139,7 +142,8 @@ static void lower_by(const struct controller *controller, const char *root, stru
 	const char *const *mounts = walk.first_version ? controller->mounts : second_mounts;
 	for (size_t i = 0; i < COUNT_OF(controller->mounts) && mounts[i] != NULL; i++) {
 		walk.mount = mounts[i];
-		walk_up(root, walk, controller->lower, group);
+		if (walk_up(root, walk, controller->lower, group))
+			return;
 	}
 }
 
@@ -163,7 +167,7 @@ static void lower_by_line(const char *root, const char *line, size_t length, str
 
 void os_read_group(const char *root, const char *membership, struct os_group *group) {
 	while (*membership != 0) {
-		size_t length = strcspn(membership, "\n");
+		size_t length = (size_t)(strchrnul(membership, '\n') - membership);
 		lower_by_line(root, membership, length, group);
 		membership += length;
 		if (*membership == '\n')

@@ -28,10 +28,8 @@ struct os_facts os = {
 };
 
 static size_t probe_page_size(void) {
-	long size = sysconf(_SC_PAGESIZE);
-	if (size < (long)DEFAULT_PAGE_SIZE || !is_power_of_two((size_t)size))
-		return DEFAULT_PAGE_SIZE;
-	return (size_t)size;
+	size_t size = getauxval(AT_PAGESZ);
+	return size >= DEFAULT_PAGE_SIZE && is_power_of_two(size) ? size : DEFAULT_PAGE_SIZE;
 }
 
 /* CPUs in the affinity mask. The mask has room for 8192 CPUs: the kernel refuses one smaller than its own. */

@@ -227,7 +227,7 @@ void prof_attend(void) {
 		(void)dump_as(DUMP_ASKED, NULL);
 }
 
-void dump_start(void) {
+STARTUP void dump_start(void) {
 	store_relaxed(&interval, opt.lg_prof_interval < 0 ? 0 : (uint64_t)1 << opt.lg_prof_interval);
 	store_relaxed(&high_water, opt.prof_gdump);
 }
@@ -263,7 +263,7 @@ static void report_leaks(void) {
 	}
 }
 
-static void at_exit(void) {
+STARTUP static void at_exit(void) {
 	log_end();
 	if (!opt.prof_final || !prof_known())
 		return;
@@ -276,7 +276,7 @@ static void at_exit(void) {
 	}
 }
 
-void dump_at_load(void) {
+STARTUP void dump_at_load(void) {
 	if (opt.prof_dump_signal != 0 && os_on_signal((int)opt.prof_dump_signal, request) != 0)
 		guard_warn("<ashlar>: prof_dump_signal: signal %u is not free\n", opt.prof_dump_signal);
 	if (atexit(at_exit) != 0) /* whatever the options say: a log may be begun at any time */

@@ -253,7 +253,7 @@ int prof_log_stop(void) {
 	return done ? 0 : EFAULT;
 }
 
-void log_end(void) {
+STARTUP void log_end(void) {
 	if (load_relaxed(&state) == LOG_ON)
 		(void)prof_log_stop();
 }

@@ -287,7 +287,7 @@ void prof_lower(struct sample *lifted, void *block, size_t asked, bool resized) 
 
 /* -- start ----------------------------------------------------------------------------------------------------- */
 
-void prof_start(void) {
+STARTUP void prof_start(void) {
 	event_hooks.distance = distance;
 	event_hooks.reset = reset_arena;
 	lock_take(&switch_lock);
@@ -302,7 +302,7 @@ void prof_start(void) {
 	lock_drop(&switch_lock);
 }
 
-void prof_at_load(void) {
+STARTUP void prof_at_load(void) {
 	dump_at_load();
 	if (opt.prof)
 		stack_prepare();

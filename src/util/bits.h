@@ -13,6 +13,7 @@
 #define HIDDEN        __attribute__((visibility("hidden"))) /* said where declared, it saves fetching the address */
 #define ALIGNED_LINE  __attribute__((aligned(64)))          /* of what has no cycle to lose to its place */
 #define COLD          __attribute__((cold, noinline))
+#define STARTUP       __attribute__((section(".text.startup"))) /* each program runs it, the rest of its file few */
 #define NOINLINE      __attribute__((noinline))
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
