@@ -38,11 +38,8 @@ void arena_count_requests(struct arena *arena, unsigned class, uint64_t count) {
 		return;
 	}
 	struct bin *bin = bin_for_thread(arena, class);
-	if (bin == NULL)
-		return;
-	lock_take(&bin->lock);
-	bin->requests += count;
-	lock_drop(&bin->lock);
+	if (bin != NULL)
+		add_relaxed(&bin->requests, count);
 }
 
 void arena_flush(unsigned class, void **slots, unsigned have) {
@@ -141,7 +138,7 @@ struct class_stats arena_read_own_class(struct arena *arena, unsigned class) {
 		own.flushed += bin->flushed;
 		own.fills += bin->fills;
 		own.flushes += bin->flushes;
-		own.requests += bin->requests;
+		own.requests += load_relaxed(&bin->requests);
 		own.created += bin->created;
 		own.reused += bin->reused;
 		own.slabs += bin->live;

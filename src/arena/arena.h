@@ -38,7 +38,7 @@ struct bin {
 	size_t full;                  /* [lock] those in slabs[0] */
 	uint64_t filled, flushed;     /* [lock] regions taken out / brought back so far */
 	uint64_t fills, flushes;      /* [lock] times that happened */
-	uint64_t requests;            /* [lock] */
+	_Atomic(uint64_t) requests;   /* [atomic] */
 	uint64_t created;             /* [lock] slabs made so far */
 	uint64_t reused;              /* [lock] times filling went over to another slab that was there */
 	const struct span *last;      /* [lock] that it was filled from, for comparing */

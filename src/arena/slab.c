@@ -168,7 +168,8 @@ unsigned bin_fill(struct arena *arena, unsigned class, void **slots, unsigned co
 		relist(bin, slab);
 	}
 	bin->fills++;
-	bin->requests += taken < requests ? taken : requests;
+	if (requests > 0)
+		add_relaxed(&bin->requests, taken < requests ? taken : requests);
 	lock_drop(&bin->lock);
 	return taken;
 }
@@ -291,7 +292,8 @@ void bin_reset(struct bin *bin) {
 void bin_forget(struct bin *bin) {
 	lock_take(&bin->lock);
 	bin->filled = bin->flushed = bin->fills = bin->flushes = 0;
-	bin->requests = bin->created = bin->reused = 0;
+	bin->created = bin->reused = 0;
+	store_relaxed(&bin->requests, 0);
 	lock_drop(&bin->lock);
 }
 

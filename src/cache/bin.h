@@ -60,6 +60,7 @@ struct cache_depth {
 	unsigned due : 1;     /* the request that finds `left` spent is sampled */
 	unsigned turned : 1;  /* from one kind of event to the other, once */
 	unsigned shrunk : 1;  /* since the last miss */
+	unsigned travels : 1; /* the last batch came from another thread, or was taken for others */
 	unsigned foreign : 2; /* blocks sent home before the bin was opened */
 };
 
@@ -67,6 +68,9 @@ struct cache_depth {
  * cache_set_pace), so that one that allocates but a hundred times a second looks at the clock every second or so. */
 #define CACHE_GRANT 16384
 #define CACHE_UNIT  128
+
+/* Storage of less than a cache line: of 2^1 to 2^CACHE_PARTS slots. */
+#define CACHE_PARTS 2
 
 /* A look at the clock is due after about so many calls. A visit to the full lane stands for some calls on the fast lane, a
  * full bin for a part of the blocks it held, a grant that was used up for all. */
@@ -94,11 +98,13 @@ struct cache {
 	struct prof_thread *prof; /* the thread in heap profiles; NULL: not there yet */
 	uint32_t sampling;        /* the value of event_sampling that what is due was drawn for */
 	uint32_t visits;          /* to the full lane with a bin empty or full */
-	uint64_t looked;          /* at the clock last, and it said so */
-	uint32_t trims;           /* of them it has heeded: see thread_trim */
-	int32_t patience;         /* calls until the thread looks at the clock: none left at 0 or below */
-	bool lavish;              /* some bin was granted more than CACHE_UNIT */
-	uint8_t next_class;       /* to collect */
+	void **idle_slots
+		[CACHE_PARTS]; /* storage of 2, of 4 slots that no bin uses: a chain each; stays with the record */
+	uint64_t looked;       /* at the clock last, and it said so */
+	uint32_t trims;        /* of them it has heeded: see thread_trim */
+	int32_t patience;      /* calls until the thread looks at the clock: none left at 0 or below */
+	bool lavish;           /* some bin was granted more than CACHE_UNIT */
+	uint8_t next_class; /* to collect */
 	bool hit;      /* the block just taken is to be sampled; whoever takes it looks, and resets this */
 	uint8_t limit; /* largest class cached now: max_class, or CLASS_NONE */
 	uint8_t max_class;     /* largest class it is to cache while it is enabled */

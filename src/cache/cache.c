@@ -3,6 +3,7 @@
  * A bin starts with a few slots and earns depth: up to a few KiB by missing or overflowing at all, beyond that only by doing
  * both in turn, which is what a deeper stack would have spared. Depth is paid from the thread's share of a process-wide
  * budget of bytes; collection takes it back from bins that hold more than they used. */
+#include <limits.h>
 #include <string.h>
 #include "thread/lock.h"
 #include "cache/cache.h"
@@ -85,7 +86,10 @@ void cache_set_short(bool is_short) {
 }
 
 void cache_init(struct cache *cache, struct arena *arena, bool shares) {
+	void **idle_slots[CACHE_PARTS];
+	memcpy(idle_slots, cache->idle_slots, sizeof idle_slots);
 	memset(cache, 0, sizeof *cache);
+	memcpy(cache->idle_slots, idle_slots, sizeof idle_slots);
 	memcpy(cache->most, first_most, sizeof cache->most);
 	list_init(&cache->link);
 	cache->arena = arena;
@@ -101,15 +105,25 @@ static unsigned first_depth(unsigned class) {
 	return class_info[class].bytes > EASY_SIZE ? 1 : fit(class, EASY_BYTES, FIRST_DEPTH);
 }
 
-/* Depth of a bin that is only allocated from: a batch for one lock. */
-static unsigned miss_depth(unsigned class) {
+/* Blocks of a class that are worth one lock. */
+static unsigned batch_of(unsigned class) {
+	return fit(class, LARGE_BYTES, EASY_DEPTH);
+}
+
+/* Depth of a bin that is only allocated from: a batch for one lock; more while the blocks are there, freed by others. */
+static unsigned miss_depth(unsigned class, bool travels) {
+	if (travels)
+		return batch_of(class);
 	return class_info[class].bytes > EASY_SIZE ? fit(class, LARGE_BYTES, FIRST_DEPTH)
 	                                           : fit(class, EASY_BYTES, EASY_DEPTH);
 }
 
-/* Depth of a bin that is only freed to: what it holds may stay there for long, and one large block may pin a slab. */
-static unsigned overflow_depth(unsigned class) {
-	return class_info[class].bytes > EASY_SIZE ? 0 : miss_depth(class);
+/* Depth of a bin that is only freed to: what it holds may stay there for long, and one large block may pin a slab. A
+ * batch while others take what it sends away, if it was never allocated from. */
+static unsigned overflow_depth(unsigned class, const struct cache_depth *record) {
+	if (record->travels && !record->turned)
+		return batch_of(class);
+	return class_info[class].bytes > EASY_SIZE ? 0 : fit(class, EASY_BYTES, EASY_DEPTH);
 }
 
 static unsigned held(const struct cache *cache, unsigned class) {
@@ -123,9 +137,39 @@ static void set_depth(struct cache *cache, unsigned class, unsigned depth) {
 	cache->bin[class].full = LOW16(record->top - depth);
 }
 
-static void give_storage(const struct cache_depth *record) {
-	base_give(BASE_SLOTS + (enum base_kind)record->lg_slots,
-	          record->top + 1 - ((size_t)1 << record->lg_slots));
+/* -- storage: whole cache lines come from the base floor; parts of one stay with the cache, so that two threads never
+ * write to the same line, and a thread that follows another finds what that one left ------------------------------- */
+
+static void put_slots(struct cache *cache, unsigned lg, void **storage) {
+	*storage = cache->idle_slots[lg - 1];
+	cache->idle_slots[lg - 1] = storage;
+}
+
+static void **split_line(struct cache *cache, unsigned lg) {
+	const unsigned parts = CACHE_LINE / sizeof(void *) >> lg;
+	void **line = base_take(BASE_SLOTS + CACHE_PARTS + 1, NULL);
+	for (unsigned part = 1; line != NULL && part < parts; part++)
+		put_slots(cache, lg, line + ((size_t)part << lg));
+	return line;
+}
+
+static void **take_storage(struct cache *cache, unsigned lg) {
+	if (lg > CACHE_PARTS)
+		return base_take(BASE_SLOTS + (enum base_kind)lg, NULL);
+	void **storage = cache->idle_slots[lg - 1];
+	if (storage == NULL)
+		return split_line(cache, lg);
+	cache->idle_slots[lg - 1] = *storage;
+	return storage;
+}
+
+static void give_storage(struct cache *cache, unsigned class) {
+	const struct cache_depth *record = &cache->depth[class];
+	void **storage = record->top + 1 - ((size_t)1 << record->lg_slots);
+	if (record->lg_slots > CACHE_PARTS)
+		base_give(BASE_SLOTS + (enum base_kind)record->lg_slots, storage);
+	else
+		put_slots(cache, record->lg_slots, storage);
 }
 
 /* Moves a bin to storage that has room for `depth` and the NULL word. False: no memory, nothing changed. */
@@ -133,7 +177,7 @@ static bool widen(struct cache *cache, unsigned class, unsigned depth) {
 	struct cache_depth *record = &cache->depth[class];
 	struct cache_bin *bin = &cache->bin[class];
 	uint8_t lg = (uint8_t)log2_ceil(depth + 1);
-	void **storage = base_take(BASE_SLOTS + (enum base_kind)lg, NULL);
+	void **storage = take_storage(cache, lg);
 	if (storage == NULL)
 		return false;
 	void **top = storage + ((size_t)1 << lg) - 1;
@@ -141,7 +185,7 @@ static bool widen(struct cache *cache, unsigned class, unsigned depth) {
 	*top = NULL;
 	if (record->top != NULL) {
 		memcpy(top - count, bin->head, count * sizeof *top);
-		give_storage(record);
+		give_storage(cache, class);
 	}
 	bin->head = top - count;
 	bin->empty = LOW16(top);
@@ -194,14 +238,26 @@ static bool open_bin(struct cache *cache, unsigned class) {
 
 /* -- flushing -------------------------------------------------------------------------------------------------- */
 
+/* Hands blocks to other threads, which then have at most so many waiting. False: it cannot be, or there is no room. */
+static bool send(struct cache *cache, unsigned class, void **blocks, unsigned count, unsigned most) {
+	bool sent = cache->shared != NULL && arena_may_travel(blocks, count) &&
+	            transfer_push(class, blocks, count, most);
+	cache->depth[class].travels = sent;
+	return sent;
+}
+
+/* The same, only while there are others. */
+static bool send_on(struct cache *cache, unsigned class, void **blocks, unsigned count) {
+	return transfer_enabled() && send(cache, class, blocks, count, UINT_MAX);
+}
+
 /* Returns the `count` blocks that have waited longest, to other threads or to the arenas. */
 static void flush_oldest(struct cache *cache, unsigned class, unsigned count, bool to_threads) {
 	struct cache_depth *record = &cache->depth[class];
 	struct cache_bin *bin = &cache->bin[class];
 	void **oldest = record->top - count;
 	cache->net -= count * (uint64_t)class_info[class].bytes;
-	to_threads = to_threads && cache->shared != NULL && arena_may_travel(oldest, count);
-	if (!to_threads || !transfer_push(class, oldest, count))
+	if (!to_threads || !send_on(cache, class, oldest, count))
 		arena_flush(class, oldest, count);
 	memmove(bin->head + count, bin->head, (size_t)(oldest - bin->head) * sizeof *oldest);
 	bin->head += count;
@@ -263,14 +319,15 @@ static void shrink(struct cache *cache, unsigned class, unsigned least) {
 static bool make_room(struct cache *cache, unsigned class) {
 	struct cache_depth *record = &cache->depth[class];
 	bool steady = record->turned, in_turn = note_event(record, CACHE_OVERFLOW);
-	unsigned least = overflow_depth(class), count = held(cache, class);
-	earn_depth(cache, class, in_turn, least);
+	unsigned count = held(cache, class);
+	earn_depth(cache, class, in_turn, overflow_depth(class, record));
 	if (count < record->depth)
 		return true;
 	cache->patience -= (int32_t)count / 4;
 	if (count > 0)
 		flush_oldest(cache, class, bounded(class, count, in_turn ? (count + 1) / 2 : count), true);
-	if (!in_turn && !record->shrunk && record->depth > least) {
+	unsigned least = overflow_depth(class, record);
+	if (!in_turn && !(steady && record->shrunk) && record->depth > least) {
 		record->shrunk = true; /* once until the next miss: growing must be faster */
 		shrink(cache, class, steady ? (unsigned)size_max(record->depth / 2u, least) : least);
 	}
@@ -302,11 +359,13 @@ static void settle(struct cache *cache, unsigned class) {
 /* Fills an empty bin with one batch. */
 static bool refill(struct cache *cache, unsigned class, struct arena *arena) {
 	struct cache_depth *record = &cache->depth[class];
-	bool in_turn = note_event(record, CACHE_MISS);
-	earn_depth(cache, class, in_turn, miss_depth(class));
+	bool opened = record->last == CACHE_NOTHING, in_turn = note_event(record, CACHE_MISS);
+	if (!opened)
+		earn_depth(cache, class, in_turn, miss_depth(class, record->travels));
 	unsigned want = (unsigned)size_max(1, size_min(record->batch, record->depth));
 	void **slots = record->top - want;
 	unsigned got = arena == cache->shared ? transfer_pop(class, slots, want) : 0;
+	record->travels = got > 0;
 	if (got == 0)
 		got = arena_fill(arena, class, slots, want);
 	cache->net += got * (uint64_t)class_info[class].bytes;
@@ -474,7 +533,9 @@ void cache_give(struct cache *cache, unsigned class, void *block) {
 		if (unlikely(cache->front != NULL))
 			cache->front->freed += class_info[class].bytes;
 	} else {
-		give_uncached(cache, class, block);
+		if (cache->depth[class].top == NULL || !send_on(cache, class, &block, 1))
+			arena_flush(class, &block, 1);
+		cache_count(cache, 0, class_info[class].bytes);
 	}
 	compiler_barrier();
 	set_busy(cache, false);
@@ -500,9 +561,25 @@ bool cache_holds_of(const struct cache *cache, const struct arena *arena) {
 
 static void close_bin(struct cache *cache, unsigned class) {
 	set_depth(cache, class, 0);
-	give_storage(&cache->depth[class]);
+	give_storage(cache, class);
 	cache->bin[class] = (struct cache_bin){0};
 	cache->depth[class] = (struct cache_depth){0};
+}
+
+/* Blocks that may share a cache line with others are not spread over threads one by one. */
+void cache_bequeath(struct cache *cache) {
+	set_busy(cache, true);
+	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
+		struct cache_bin *bin = &cache->bin[class];
+		unsigned count = cache->depth[class].top == NULL ? 0 : held(cache, class);
+		if (count == 0 || class_info[class].bytes < 2 * CACHE_LINE ||
+		    !send(cache, class, bin->head, count, batch_of(class)))
+			continue;
+		cache->net -= count * (uint64_t)class_info[class].bytes;
+		bin->head = cache->depth[class].top;
+	}
+	compiler_barrier();
+	set_busy(cache, false);
 }
 
 void cache_flush(struct cache *cache, bool end) {

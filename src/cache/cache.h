@@ -74,6 +74,9 @@ bool cache_holds_of(const struct cache *cache, const struct arena *arena);
  * bins are closed. */
 void cache_flush(struct cache *cache, bool end);
 
+/* At the end of a thread, before that: leaves blocks of each class for threads to come, as many as one would hold. */
+void cache_bequeath(struct cache *cache);
+
 /* -- limits: each of these closes the cache first ------------------------------------------------------------- */
 
 /* Whether it holds blocks at all. */

@@ -10,8 +10,8 @@
 struct transfer {
 	_Alignas(CACHE_LINE) void **slots; /* [lock] NULL until first used */
 	struct lock lock;
-	unsigned count;      /* [lock] */
-	_Atomic(bool) quiet; /* [atomic] nobody came since the last drain */
+	_Atomic(unsigned) count; /* [atomic; written under lock] */
+	_Atomic(bool) quiet;     /* [atomic] nobody came since the last drain */
 };
 
 static struct transfer transfers[CLASS_COUNT];
@@ -30,35 +30,40 @@ void transfer_enable(bool several_threads) {
 	store_relaxed(&enabled, several_threads);
 }
 
-bool transfer_push(unsigned class, void **blocks, unsigned count) {
+bool transfer_enabled(void) {
+	return load_relaxed(&enabled);
+}
+
+bool transfer_push(unsigned class, void **blocks, unsigned count, unsigned most) {
 	struct transfer *transfer = &transfers[class];
-	if (!load_relaxed(&enabled))
-		return false;
 	store_relaxed(&transfer->quiet, false);
 	lock_take(&transfer->lock);
 	if (transfer->slots == NULL)
 		transfer->slots = base_alloc(limit(class) * sizeof(void *), CACHE_LINE);
-	bool fits = transfer->slots != NULL && transfer->count + count <= limit(class);
+	unsigned before = load_relaxed(&transfer->count);
+	bool fits = transfer->slots != NULL && before + count <= size_min(limit(class), most);
 	if (fits) {
-		memcpy(transfer->slots + transfer->count, blocks, count * sizeof *blocks);
-		transfer->count += count;
+		memcpy(transfer->slots + before, blocks, count * sizeof *blocks);
+		store_relaxed(&transfer->count, before + count);
 	}
 	lock_drop(&transfer->lock);
 	return fits;
 }
 
-unsigned transfer_pop(unsigned class, void **slots, unsigned want) {
-	struct transfer *transfer = &transfers[class];
-	if (!load_relaxed(&enabled))
-		return 0;
+static unsigned take_last(struct transfer *transfer, void **slots, unsigned most) {
 	lock_take(&transfer->lock);
-	unsigned got = want < transfer->count ? want : transfer->count;
+	unsigned before = load_relaxed(&transfer->count), got = (unsigned)size_min(before, most);
 	if (got > 0) {
-		transfer->count -= got;
-		memcpy(slots, transfer->slots + transfer->count, got * sizeof *slots);
+		memcpy(slots, transfer->slots + before - got, got * sizeof *slots);
+		store_relaxed(&transfer->count, before - got);
 	}
 	lock_drop(&transfer->lock);
 	return got;
+}
+
+unsigned transfer_pop(unsigned class, void **slots, unsigned want) {
+	struct transfer *transfer = &transfers[class];
+	return load_relaxed(&transfer->count) == 0 ? 0 : take_last(transfer, slots, want);
 }
 
 static void drain(unsigned class) {
@@ -66,12 +71,7 @@ static void drain(unsigned class) {
 	struct transfer *transfer = &transfers[class];
 	unsigned got;
 	do {
-		lock_take(&transfer->lock);
-		got = (unsigned)size_min(transfer->count, COUNT_OF(blocks));
-		transfer->count -= got;
-		if (got > 0)
-			memcpy(blocks, transfer->slots + transfer->count, got * sizeof blocks[0]);
-		lock_drop(&transfer->lock);
+		got = take_last(transfer, blocks, COUNT_OF(blocks));
 		arena_flush(class, blocks, got);
 	} while (got > 0);
 }
@@ -87,10 +87,7 @@ void transfer_drain(bool all) {
 
 size_t transfer_bytes(void) {
 	size_t sum = 0;
-	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
-		lock_take(&transfers[class].lock);
-		sum += transfers[class].count * (size_t)class_info[class].bytes;
-		lock_drop(&transfers[class].lock);
-	}
+	for (unsigned class = 1; class <= CLASS_LAST; class ++)
+		sum += load_relaxed(&transfers[class].count) * (size_t)class_info[class].bytes;
 	return sum;
 }

@@ -6,6 +6,7 @@
  * guard. They neither take blocks that other threads freed nor give any, so that what is in one stays of the arenas it
  * was asked from. Lock: THREADS. */
 #include <errno.h>
+#include <string.h>
 #include "os/os.h"
 #include "guard/guard.h"
 #include "thread/inside.h"
@@ -91,7 +92,9 @@ void explicit_each(void (*visit)(const struct cache *, void *), void *opaque) RE
 void explicit_forget_others(void) REQUIRES(threads_lock) {
 	for (unsigned id = 0; id < bound; id++) {
 		struct cache *cache = load_relaxed(&caches[id]);
-		if (cache != NULL && load_relaxed(&cache->busy))
-			cache_init(cache, cache->arena, false);
+		if (cache == NULL || !load_relaxed(&cache->busy))
+			continue;
+		memset(cache->idle_slots, 0, sizeof cache->idle_slots); /* may be half linked */
+		cache_init(cache, cache->arena, false);
 	}
 }

@@ -130,6 +130,7 @@ static void end(void *argument) {
 	word_set(&thread_none);
 	delist(cache);
 	struct arena *arena = cache->arena;
+	cache_bequeath(cache);
 	bury(cache);
 	arena_leave(arena);
 }

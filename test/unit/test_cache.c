@@ -1,5 +1,5 @@
-/* Limits of caches on made-up memory: what a bin may hold, by rule and by number, and that it never holds more; what is
- * counted; when the fast lane ends. */
+/* Caches on made-up memory: what a bin may hold, by rule and by number, and that it never holds more; what is counted;
+ * when the fast lane ends; what passes between two caches. */
 // ctest-timeout: 60
 #include <setjmp.h>
 #include <stdarg.h>
@@ -263,6 +263,108 @@ static void grants_do_not_overflow(void **state) {
 	end();
 }
 
+/* -- between threads ------------------------------------------------------------------------------------------- */
+
+static struct cache other;
+
+static void begin_two(void) {
+	struct cache_settings wanted = settings();
+	begin(&wanted);
+	cache_init(&other, arena, true);
+	cache_note_threads(2);
+}
+
+static void end_two(void) {
+	cache_flush(&other, true);
+	end();
+	transfer_drain(true);
+	cache_note_threads(1);
+	assert_int_equal(transfer_bytes(), 0);
+}
+
+static uint64_t taken_from_slabs(unsigned class) {
+	return arena_read_own_class(arena, class).filled;
+}
+
+static void take_and_pass(unsigned class, unsigned count) {
+	for (unsigned i = 0; i < count; i++)
+		assert_non_null(block[i] = cache_take(&cache, class, arena));
+	for (unsigned i = 0; i < count; i++)
+		cache_give(&other, class, block[i]);
+}
+
+/* One only takes, the other only gives: the same blocks go round in batches, and nothing stays when nobody takes. */
+static void large_blocks_travel(void **state) {
+	(void)state;
+	const unsigned class = size_class(1024);
+	begin_two();
+	take_and_pass(class, 100);
+	take_and_pass(class, 100);
+	uint64_t before = taken_from_slabs(class);
+	for (unsigned round = 0; round < 10; round++)
+		take_and_pass(class, 100);
+	assert_in_range(taken_from_slabs(class) - before, 0, 100);
+	assert_in_range(other.depth[class].depth, 8, 16);
+	assert_in_range(cache.depth[class].depth, 8, 16);
+	take_and_pass(class, 2000);
+	assert_int_equal(other.depth[class].depth, 0);
+	assert_in_range(transfer_bytes(), 1, 256 * KIB);
+	cache_audit(&other);
+	end_two();
+}
+
+static void *take_give(struct cache *whose, size_t size) {
+	void *taken = cache_take(whose, size_class(size), arena);
+	assert_non_null(taken);
+	cache_give(whose, size_class(size), taken);
+	return taken;
+}
+
+/* What a thread that ends had is there for the next, but not what may share a cache line. */
+static void ends_leave_blocks(void **state) {
+	(void)state;
+	begin_two();
+	void *left = take_give(&other, 256);
+	(void)take_give(&other, 64);
+	uint64_t large = taken_from_slabs(size_class(256)), small = taken_from_slabs(size_class(64));
+	size_t had = cache_bytes(&other);
+	cache_bequeath(&other);
+	assert_int_equal(transfer_bytes(), 256);
+	assert_int_equal(cache_bytes(&other), had - 256);
+	assert_int_equal(cache_allocated(&other), cache_freed(&other));
+	cache_flush(&other, true);
+	assert_ptr_equal(take_give(&cache, 256), left);
+	(void)take_give(&cache, 64);
+	assert_int_equal(taken_from_slabs(size_class(256)), large);
+	assert_int_equal(taken_from_slabs(size_class(64)), small + 1);
+	end_two();
+}
+
+static uintptr_t line_of_bin(const struct cache *whose, size_t size) {
+	return (uintptr_t)whose->depth[size_class(size)].top / CACHE_LINE;
+}
+
+/* Slots of two caches share no cache line, and a record that is used again brings its own. */
+static void slots_are_alone(void **state) {
+	(void)state;
+	static const size_t sizes[] = {16, 64, 256, 1024, 4096, 2048};
+	begin_two();
+	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+		(void)take_give(&cache, sizes[i]);
+		(void)take_give(&other, sizes[i]);
+	}
+	for (size_t i = 0; i < COUNT_OF(sizes); i++)
+		for (size_t j = 0; j < COUNT_OF(sizes); j++)
+			assert_true(line_of_bin(&cache, sizes[i]) != line_of_bin(&other, sizes[j]));
+	cache_flush(&other, true);
+	size_t before = base_read_stats().allocated;
+	cache_init(&other, arena, true);
+	for (size_t i = 0; i < COUNT_OF(sizes); i++)
+		(void)take_give(&other, sizes[i]);
+	assert_int_equal(base_read_stats().allocated, before);
+	end_two();
+}
+
 static int start(void **state) {
 	(void)state;
 	const struct arena_settings made_up = {
@@ -281,6 +383,9 @@ int main(void) {
 		cmocka_unit_test(counts),
 		cmocka_unit_test(comes_at_the_pace),
 		cmocka_unit_test(grants_do_not_overflow),
+		cmocka_unit_test(large_blocks_travel),
+		cmocka_unit_test(ends_leave_blocks),
+		cmocka_unit_test(slots_are_alone),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
