@@ -14,7 +14,8 @@
 #define EASY_SIZE     512        /* ...for blocks up to this many bytes; */
 #define LARGE_BYTES   (16 * KIB) /* for larger ones, up to this and FIRST_DEPTH */
 #define BATCH_PARTS   8u         /* this part of the depth is moved first after a change of direction... */
-#define BATCH_FIRST   16u        /* ...or so many blocks, but not more than half of it */
+#define BATCH_FIRST   16u        /* ...or so many blocks... */
+#define BATCH_BYTES   (64 * KIB) /* ...and bytes, but not more than half of it */
 #define REFILL_MOST   64u        /* blocks of a refill: more would not spare a lock that counts */
 #define CLASS_BYTES   (2 * MIB)  /* a bin holds no more than this... */
 #define SLOTS_MAX     8191u      /* ...and this: its storage is one window */
@@ -185,8 +186,8 @@ static void earn_depth(struct cache *cache, unsigned class, bool in_turn, unsign
 
 /* Blocks that are moved first after a change of direction: few may be all that is missing, or too many. A thread that
  * wants but a few blocks gets one. */
-static unsigned first_batch(const struct cache_depth *record) {
-	size_t part = size_max(record->depth / BATCH_PARTS, BATCH_FIRST);
+static unsigned first_batch(const struct cache_depth *record, unsigned class) {
+	size_t part = size_max(record->depth / BATCH_PARTS, fit(class, BATCH_BYTES, BATCH_FIRST));
 	return record->turned ? (unsigned)size_min(part, record->depth / 2u + 1) : 1;
 }
 
@@ -275,7 +276,7 @@ static bool make_room(struct cache *cache, unsigned class) {
 	bool steady = record->turned, in_turn = note_event(record, CACHE_OVERFLOW);
 	unsigned least = overflow_depth(class), count = held(cache, class);
 	earn_depth(cache, class, in_turn, least);
-	unsigned batch = steady ? record->batch + first_batch(record) : record->depth;
+	unsigned batch = steady ? record->batch + first_batch(record, class) : record->depth;
 	record->batch = (uint16_t)size_min(batch, record->depth);
 	if (count < record->depth)
 		return true;
@@ -316,7 +317,7 @@ static bool refill(struct cache *cache, unsigned class, struct arena *arena) {
 	struct cache_depth *record = &cache->depth[class];
 	bool in_turn = note_event(record, CACHE_MISS);
 	earn_depth(cache, class, in_turn, miss_depth(class));
-	unsigned want = (unsigned)size_max(record->batch * 2u, first_batch(record));
+	unsigned want = (unsigned)size_max(record->batch * 2u, first_batch(record, class));
 	want = (unsigned)size_max(size_min(want, size_min(record->depth, REFILL_MOST)), 1);
 	record->batch = (uint16_t)want;
 	void **slots = record->top - want;
