@@ -317,7 +317,7 @@ static bool refill(struct cache *cache, unsigned class, struct arena *arena) {
 	struct cache_depth *record = &cache->depth[class];
 	bool in_turn = note_event(record, CACHE_MISS);
 	earn_depth(cache, class, in_turn, miss_depth(class));
-	unsigned want = (unsigned)size_max(record->batch * 2u, first_batch(record, class));
+	unsigned want = (unsigned)size_max((size_t)record->batch * 2, first_batch(record, class));
 	want = (unsigned)size_max(size_min(want, size_min(record->depth, REFILL_MOST)), 1);
 	record->batch = (uint16_t)want;
 	void **slots = record->top - want;
