@@ -6,8 +6,8 @@
 #include "thread/event.h"
 #include "arena/inside.h"
 
-/* How far ahead the flush asks for span records. */
-#define PREFETCH 6
+/* How far ahead the flush looks for span records. */
+#define AHEAD 8
 
 /* Quarters of the slab that are free, rounded up. */
 static unsigned quarter_of(const struct span *slab) {
@@ -195,8 +195,11 @@ static bool give_region(struct span *slab, const void *ptr) {
 }
 
 void bin_settle(struct bin *bin, struct span *slab, struct list *emptied) {
-	if (slab->free < class_info[slab->class].regions) {
-		relist(bin, slab);
+	unsigned regions = class_info[slab->class].regions;
+	if (slab->free < regions) {
+		/* as blocks come back, it may pass the upper bound of its quarter only: no division for most */
+		if (slab->free * (BIN_LISTS - 1u) > slab->quarter * regions)
+			relist(bin, slab);
 		return;
 	}
 	delist(bin, slab);
@@ -224,13 +227,19 @@ void bin_give_slabs(struct list *emptied) {
 	}
 }
 
-/* NULL: its slab has gone, so all of it was free, which is reported. */
-static struct span *slab_of(const void *ptr, unsigned class) {
+/* What the page map has for the block; its record is about to be written to. */
+static struct span *look_up(const void *ptr) {
 	struct span *slab = map_span(ptr);
+	__builtin_prefetch(slab, 1);
+	return slab;
+}
+
+/* False: its slab has gone, so all of it was free, which is reported. */
+static bool is_slab_of(const struct span *slab, const void *ptr, unsigned class) {
 	if (likely(slab != NULL && slab->kind == SPAN_SLAB && slab->class == class))
-		return slab;
+		return true;
 	event_misuse(MISUSE_DOUBLE, "free", ptr);
-	return NULL;
+	return false;
 }
 
 /* Brings back all blocks of slots[] that belong to the bin of the first, a block of `first`; keeps the others, in order.
@@ -239,14 +248,17 @@ static unsigned flush_one_bin(const struct span *first, void **slots, unsigned c
 	struct arena *arena = first->arena;
 	unsigned class = first->class, shard = first->shard, left = 0, given = 0;
 	struct bin *bin = &load_acquire(&arena->bins[class])[shard];
+	struct span *ahead[AHEAD];
 	struct list emptied;
 	list_init(&emptied);
+	for (unsigned i = 0; i < AHEAD && i < count; i++)
+		ahead[i] = look_up(slots[i]);
 	lock_take(&bin->lock);
 	for (unsigned i = 0; i < count; i++) {
-		if (i + PREFETCH < count)
-			__builtin_prefetch(map_span(slots[i + PREFETCH]), 1);
-		struct span *slab = slab_of(slots[i], class);
-		if (unlikely(slab == NULL))
+		struct span *slab = ahead[i % AHEAD];
+		if (i + AHEAD < count)
+			ahead[i % AHEAD] = look_up(slots[i + AHEAD]);
+		if (unlikely(!is_slab_of(slab, slots[i], class)))
 			continue;
 		if (slab->arena == arena && slab->shard == shard)
 			given += give_block(bin, slab, slots[i], &emptied);
@@ -262,8 +274,8 @@ static unsigned flush_one_bin(const struct span *first, void **slots, unsigned c
 
 void bin_flush(unsigned class, void **slots, unsigned count) {
 	while (count > 0) {
-		const struct span *first = slab_of(slots[0], class);
-		if (likely(first != NULL))
+		const struct span *first = map_span(slots[0]);
+		if (likely(is_slab_of(first, slots[0], class)))
 			count = flush_one_bin(first, slots, count);
 		else
 			slots[0] = slots[--count];

@@ -14,9 +14,12 @@
 #define EASY_DEPTH    63         /* ...and this... */
 #define EASY_SIZE     512        /* ...for blocks up to this many bytes; */
 #define LARGE_BYTES   (16 * KIB) /* for larger ones, up to this and FIRST_DEPTH */
+#define BATCH_PARTS   8u         /* this part of the depth is moved first after a change of direction... */
+#define BATCH_FIRST   16u        /* ...or so many blocks... */
+#define BATCH_BYTES   (64 * KIB) /* ...and bytes, but not more than half of it */
+#define REFILL_MOST   64u        /* blocks of a refill: more would not spare a lock that counts */
 #define CLASS_BYTES   (2 * MIB)  /* a bin holds no more than this... */
-#define CLASS_DEPTH   4095       /* ...and this, but where the program asks for more... */
-#define SLOTS_MAX     8191u      /* ...which storage must have room for */
+#define SLOTS_MAX     8191u      /* ...and this: its storage is one window */
 #define SHARE_MIN     (32 * KIB)
 #define SHARE_SHORT   4                /* the part of the budget there is while memory is short */
 #define SHARE_PARTS   16               /* blocks larger than this part of the share are not cached */
@@ -51,7 +54,7 @@ static unsigned ruled(const struct cache_rule *rule, unsigned class) {
 
 static void start_most(void) {
 	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
-		unsigned most = fit(class, CLASS_BYTES, CLASS_DEPTH);
+		unsigned most = fit(class, CLASS_BYTES, SLOTS_MAX);
 		if (settings.rule.set)
 			most = (unsigned)size_min(most, ruled(&settings.rule, class));
 		cache_start_most(class, most);
@@ -203,6 +206,8 @@ static unsigned room(const struct cache_depth *record) {
 static bool note_event(struct cache_depth *record, enum cache_event event) {
 	bool turned = record->last != CACHE_NOTHING && record->last != event;
 	bool in_turn = turned && record->turned;
+	if (record->last != event)
+		record->batch = 0;
 	record->turned |= turned;
 	record->last = event;
 	record->shrunk &= event == CACHE_OVERFLOW;
@@ -223,16 +228,21 @@ static void earn_depth(struct cache *cache, unsigned class, bool in_turn, unsign
 	set_depth(cache, class, depth);
 }
 
+/* Blocks that are moved first after a change of direction: few may be all that is missing, or too many. A thread that
+ * wants but a few blocks gets one. */
+static unsigned first_batch(const struct cache_depth *record, unsigned class) {
+	size_t part = size_max(record->depth / BATCH_PARTS, fit(class, BATCH_BYTES, BATCH_FIRST));
+	return record->turned ? (unsigned)size_min(part, record->depth / 2u + 1) : 1;
+}
+
 /* First use of a bin. False: it is to hold none, blocks of this class are too large for the share, or there is no
  * memory. */
 static bool open_bin(struct cache *cache, unsigned class) {
-	struct cache_depth *record = &cache->depth[class];
 	unsigned depth = (unsigned)size_min(first_depth(class), cache->most[class]);
 	if (depth == 0 || class_info[class].bytes > load_relaxed(&share) / SHARE_PARTS ||
 	    !widen(cache, class, depth))
 		return false;
 	set_depth(cache, class, depth);
-	record->batch = 1;
 	return true;
 }
 
@@ -314,20 +324,24 @@ static void shrink(struct cache *cache, unsigned class, unsigned least) {
 		set_depth(cache, class, depth);
 }
 
-/* Makes room in a full bin. A thread that allocates and frees in turn keeps half; one that only frees keeps nothing, and
- * of its depth only what makes a batch: what it holds may stay there for long. False: no depth is left at all. */
+/* Makes room in a full bin. A thread that allocates and frees in turn sends little away at first, then more each time; one
+ * that only frees keeps nothing, and of its depth only what makes a batch: what it holds may stay there for long. False: no
+ * depth is left at all. */
 static bool make_room(struct cache *cache, unsigned class) {
 	struct cache_depth *record = &cache->depth[class];
 	bool steady = record->turned, in_turn = note_event(record, CACHE_OVERFLOW);
 	unsigned count = held(cache, class);
 	earn_depth(cache, class, in_turn, overflow_depth(class, record));
+	unsigned batch = steady ? record->batch + first_batch(record, class) : record->depth;
+	record->batch = (uint16_t)size_min(batch, record->depth);
 	if (count < record->depth)
 		return true;
 	cache->patience -= (int32_t)count / 4;
 	if (count > 0)
-		flush_oldest(cache, class, bounded(class, count, in_turn ? (count + 1) / 2 : count), true);
+		flush_oldest(cache, class, bounded(class, count, record->batch), true);
 	unsigned least = overflow_depth(class, record);
-	if (!in_turn && !(steady && record->shrunk) && record->depth > least) {
+	if (!in_turn && record->batch == record->depth && !(steady && record->shrunk) &&
+	    record->depth > least) {
 		record->shrunk = true; /* once until the next miss: growing must be faster */
 		shrink(cache, class, steady ? (unsigned)size_max(record->depth / 2u, least) : least);
 	}
@@ -362,7 +376,9 @@ static bool refill(struct cache *cache, unsigned class, struct arena *arena) {
 	bool opened = record->last == CACHE_NOTHING, in_turn = note_event(record, CACHE_MISS);
 	if (!opened)
 		earn_depth(cache, class, in_turn, miss_depth(class, record->travels));
-	unsigned want = (unsigned)size_max(1, size_min(record->batch, record->depth));
+	unsigned want = (unsigned)size_max((size_t)record->batch * 2, first_batch(record, class));
+	want = (unsigned)size_max(size_min(want, size_min(record->depth, REFILL_MOST)), 1);
+	record->batch = (uint16_t)want;
 	void **slots = record->top - want;
 	unsigned got = arena == cache->shared ? transfer_pop(class, slots, want) : 0;
 	record->travels = got > 0;
@@ -372,8 +388,6 @@ static bool refill(struct cache *cache, unsigned class, struct arena *arena) {
 	if (got < want)
 		memmove(record->top - got, slots, got * sizeof *slots);
 	cache->bin[class].head = record->top - got;
-	unsigned most = in_turn ? (record->depth + 1u) / 2 : record->depth;
-	record->batch = (uint16_t)size_max(size_min((size_t)record->batch * 2, most), 1);
 	return got > 0;
 }
 

@@ -72,7 +72,11 @@ bool chunk_take(struct chunk *chunk, unsigned count, unsigned align, unsigned *f
 		}
 	}
 	mark_used(chunk, found, count);
-	if (chunk->longest > chunk->nfree)
+	/* was it the longest, and is less than that left? Who asks for such a run again would look in vain. */
+	if (chunk->longest < 2 * count &&
+	    bitmap_next_clear(chunk->free, CHUNK_PAGES, found + count) - found >= chunk->longest)
+		chunk->longest = (uint16_t)bitmap_longest_run(chunk->free, CHUNK_PAGES);
+	else if (chunk->longest > chunk->nfree)
 		chunk->longest = chunk->nfree;
 	*first = found;
 	return true;

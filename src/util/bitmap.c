@@ -80,22 +80,68 @@ unsigned bitmap_run_start(const uint64_t *map, unsigned from) {
 	return 0;
 }
 
-unsigned bitmap_find_run(const uint64_t *map, unsigned bits, unsigned count, unsigned align,
-                         unsigned *longest) {
-	unsigned best = 0, found = BITMAP_NONE;
-	for (unsigned at = 0; at < bits && found == BITMAP_NONE;) {
+/* First of `count` set bits that follow each other, 1 <= count <= 64. What is left of a word and the one above it after
+ * and-ing them with themselves shifted are the bits at which runs of so many begin, or go on. Most words have none left
+ * after few steps. */
+static unsigned find_short_run(const uint64_t *map, unsigned bits, unsigned count) {
+	const unsigned words = bits / 64;
+	for (unsigned word = 0; word < words; word++) {
+		uint64_t low = map[word];
+		if (count > 1 && low != 0) {
+			uint64_t high = word + 1 < words ? map[word + 1] : 0;
+			low &= low >> 1 | high << 63;
+			high &= high >> 1;
+			for (unsigned have = 2, step; low != 0 && have < count; have += step) {
+				step = have < count - have ? have : count - have;
+				low &= low >> step | high << (64 - step);
+				high &= high >> step;
+			}
+		}
+		if (low != 0)
+			return word * 64 + bit_lowest(low);
+	}
+	return BITMAP_NONE;
+}
+
+unsigned bitmap_longest_run(const uint64_t *map, unsigned bits) {
+	unsigned best = 0, run = 0; /* run: the one that reaches up to the end of the words before */
+	for (unsigned word = 0; word < bits / 64; word++) {
+		uint64_t left = map[word];
+		if (left == ~(uint64_t)0) {
+			run += 64;
+			continue;
+		}
+		unsigned length = bit_lowest(~left), above = 63 - bit_highest(~left);
+		run += length;
+		best = run > best ? run : best;
+		for (left >>= length; left != 0; left >>= length) {
+			left >>= bit_lowest(left);
+			length = bit_lowest(~left);
+			best = length > best ? length : best;
+		}
+		run = above;
+	}
+	return run > best ? run : best;
+}
+
+/* As bitmap_find_run, run by run. */
+static unsigned find_run(const uint64_t *map, unsigned bits, unsigned count, unsigned align) {
+	for (unsigned at = 0; at < bits;) {
 		unsigned start = bitmap_next_set(map, bits, at);
-		if (start == bits)
-			break;
 		unsigned end = bitmap_next_clear(map, bits, start);
 		unsigned aligned = (unsigned)round_up(start, align);
-		if (end - start > best)
-			best = end - start;
 		if (aligned < end && end - aligned >= count)
-			found = aligned;
+			return aligned;
 		at = end;
 	}
-	if (longest != NULL)
-		*longest = best;
+	return BITMAP_NONE;
+}
+
+unsigned bitmap_find_run(const uint64_t *map, unsigned bits, unsigned count, unsigned align,
+                         unsigned *longest) {
+	unsigned found = count <= 64 && align == 1 ? find_short_run(map, bits, count)
+	                                           : find_run(map, bits, count, align);
+	if (found == BITMAP_NONE && longest != NULL)
+		*longest = bitmap_longest_run(map, bits);
 	return found;
 }

@@ -36,10 +36,12 @@ unsigned bitmap_next_clear(const uint64_t *map, unsigned bits, unsigned from);
  * the bit below is clear. */
 unsigned bitmap_run_start(const uint64_t *map, unsigned from);
 
+/* Length of the longest run. */
+unsigned bitmap_longest_run(const uint64_t *map, unsigned bits);
+
 /* First multiple of `align` (a power of two) at which at least `count` set bits follow each other, looking
- * at the aligned start of each run only; BITMAP_NONE when there is none. *longest (may be NULL) gets the
- * length of the longest run passed on the way, the found one included; of the whole map when the answer is
- * BITMAP_NONE. */
+ * at the aligned start of each run only; BITMAP_NONE when there is none. Then *longest, unless it is NULL, gets the
+ * length of the longest run of the map. 1 <= count. */
 unsigned bitmap_find_run(const uint64_t *map, unsigned bits, unsigned count, unsigned align,
                          unsigned *longest);
 

@@ -365,6 +365,36 @@ static void slots_are_alone(void **state) {
 	end_two();
 }
 
+/* Visits to the full lane of a round in which `count` blocks are taken and given back, after many such rounds. */
+static unsigned visits_of_round(unsigned class, unsigned count) {
+	(void)most_held(class, count);
+	unsigned visits = 0;
+	for (unsigned i = 0; i < count; i++) {
+		visits += cache.bin[class].head == cache.depth[class].top;
+		assert_non_null(block[i] = cache_take(&cache, class, arena));
+	}
+	for (unsigned i = 0; i < count; i++) {
+		visits += held(class) == cache.depth[class].depth;
+		cache_give(&cache, class, block[i]);
+	}
+	return visits;
+}
+
+/* Batches that fit into a bin come to rest there, however near to its depth they are; those that do not are moved in few
+ * steps, and only in part. */
+static void batches_come_to_rest(void **state) {
+	(void)state;
+	const struct cache_settings wanted = settings();
+	const unsigned class = 37, most = 2 * MIB / class_info[37].bytes;
+	begin(&wanted);
+	for (unsigned count = most / 2; count <= most - most / 8; count += 3)
+		assert_int_equal(visits_of_round(class, count), 0);
+	unsigned visits = visits_of_round(class, 2 * most);
+	assert_true(visits > 0 && visits < 20);
+	assert_true(held(class) > most / 4);
+	end();
+}
+
 static int start(void **state) {
 	(void)state;
 	const struct arena_settings made_up = {
@@ -386,6 +416,7 @@ int main(void) {
 		cmocka_unit_test(large_blocks_travel),
 		cmocka_unit_test(ends_leave_blocks),
 		cmocka_unit_test(slots_are_alone),
+		cmocka_unit_test(batches_come_to_rest),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
