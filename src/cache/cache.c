@@ -482,7 +482,7 @@ static NOINLINE void spill_cpu(struct cache *cache, unsigned class, void *block)
 }
 
 static void *take_from_cpu(struct cache *cache, unsigned class, struct arena *arena) {
-	if (unlikely(arena != cache->shared))
+	if (unlikely(arena != cache->shared || cache->most[class] == 0))
 		return take_uncached(cache, class, arena);
 	void *block = percpu_pop(class);
 	if (unlikely(block == NULL) && (block = refill_cpu(cache, class)) == NULL)
@@ -494,7 +494,7 @@ static void *take_from_cpu(struct cache *cache, unsigned class, struct arena *ar
 }
 
 static void give_to_cpu(struct cache *cache, unsigned class, void *block) {
-	if (unlikely(!arena_may_travel(&block, 1))) {
+	if (unlikely(cache->most[class] == 0 || !arena_may_travel(&block, 1))) {
 		give_uncached(cache, class, block);
 		return;
 	}

@@ -11,11 +11,11 @@
 
 /* One CPU's stack of a class, and what became of it. Notes of several threads may be lost: they are hints. */
 struct stack {
-	_Atomic(uint32_t) events;           /* misses and overflows so far                    [atomic] */
-	uint32_t seen_events, seen_count;   /* at the last look for unused ones               [lock] */
-	_Atomic(uint16_t) batch;            /* blocks of the next refill                      [atomic] */
-	_Atomic(uint8_t) last;              /* enum cache_event                               [atomic] */
-	_Atomic(bool) turned;               /* from one kind of event to the other, once      [atomic] */
+	_Atomic(uint32_t) events;         /* misses and overflows so far                    [atomic] */
+	uint32_t seen_events, seen_count; /* at the last look for unused ones               [lock] */
+	_Atomic(uint16_t) batch;          /* blocks of the next refill                      [atomic] */
+	_Atomic(uint8_t) last;            /* enum cache_event                               [atomic] */
+	_Atomic(bool) turned;             /* from one kind of event to the other, once      [atomic] */
 	struct rseq_stack slots;
 };
 _Static_assert(offsetof(struct stack, slots) % sizeof(void *) == 0, "slots are words");
@@ -23,9 +23,10 @@ _Static_assert(offsetof(struct stack, slots) % sizeof(void *) == 0, "slots are w
 struct percpu percpu;
 
 static struct lock lock = LOCK_INITIALIZER(RANK_CPUS);
-static unsigned depth[CLASS_COUNT];    /* slots there are                                    [const after start] */
-static _Atomic(size_t) *open;          /* per CPU: bytes that its stacks may hold  [atomic; written under lock] */
-static _Atomic(size_t) share;          /* [atomic] */
+static unsigned
+	depth[CLASS_COUNT];   /* slots there are                                    [const after start] */
+static _Atomic(size_t) *open; /* per CPU: bytes that its stacks may hold  [atomic; written under lock] */
+static _Atomic(size_t) share; /* [atomic] */
 
 static struct stack *stack_of(unsigned cpu, unsigned class) {
 	char *first = (char *)percpu.first[class] - offsetof(struct stack, slots);

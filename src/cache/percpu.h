@@ -38,7 +38,7 @@
 
 /* All zero: the mode is off. [const after start] */
 struct percpu {
-	unsigned cpus; /* numbered below this have caches */
+	unsigned cpus;                         /* numbered below this have caches */
 	struct rseq_stack *first[CLASS_COUNT]; /* of CPU 0 */
 };
 extern struct percpu percpu;

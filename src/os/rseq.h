@@ -28,8 +28,9 @@
 /* As the kernel has it; the C library has one in each thread. */
 struct rseq_area {
 	uint32_t cpu_start;
-	_Atomic(uint32_t) cpu; /* where the thread runs; what is no number of a CPU: it has no record [owner thread] */
-	uint64_t sequence;     /* [owner thread] */
+	_Atomic(uint32_t)
+		cpu; /* where the thread runs; what is no number of a CPU: it has no record [owner thread] */
+	uint64_t sequence; /* [owner thread] */
 	uint32_t flags;
 };
 
@@ -90,8 +91,7 @@ static inline void *rseq_pop_in(struct rseq_area *area, struct rseq_stack *first
 	uintptr_t at, count;
 	__asm__ volatile(RSEQ_TABLE "21:\n\t"
 	                            "lea 26b(%%rip), %[at]\n\t"
-	                            "xor %k[block], %k[block]\n\t" RSEQ_ENTER
-	                            "cmpl $0, (%[at])\n\t"
+	                            "xor %k[block], %k[block]\n\t" RSEQ_ENTER "cmpl $0, (%[at])\n\t"
 	                            "je 25f\n\t"
 	                            "mov 4(%[at]), %k[count]\n\t"
 	                            "test %k[count], %k[count]\n\t"
@@ -113,8 +113,7 @@ static inline bool rseq_push_in(struct rseq_area *area, struct rseq_stack *first
 	uintptr_t at, count;
 	__asm__ volatile(RSEQ_TABLE "21:\n\t"
 	                            "lea 26b(%%rip), %[at]\n\t"
-	                            "xor %k[done], %k[done]\n\t" RSEQ_ENTER
-	                            "mov (%[at]), %k[count]\n\t"
+	                            "xor %k[done], %k[done]\n\t" RSEQ_ENTER "mov (%[at]), %k[count]\n\t"
 	                            "cmp %k[count], 4(%[at])\n\t"
 	                            "jae 25f\n\t"
 	                            "mov 4(%[at]), %k[count]\n\t"
@@ -152,8 +151,7 @@ static inline bool rseq_push_in(struct rseq_area *area, struct rseq_stack *first
 static inline void *rseq_pop_in(struct rseq_area *area, struct rseq_stack *first, unsigned cpus) {
 	void *block;
 	uintptr_t at, count;
-	__asm__ volatile(RSEQ_TABLE RSEQ_BEGIN "mov %[block], #0\n\t" RSEQ_ENTER
-	                                       "ldar %w[count], [%[at]]\n\t"
+	__asm__ volatile(RSEQ_TABLE RSEQ_BEGIN "mov %[block], #0\n\t" RSEQ_ENTER "ldar %w[count], [%[at]]\n\t"
 	                                       "cbz %w[count], 25f\n\t"
 	                                       "ldr %w[count], [%[at], #4]\n\t"
 	                                       "cbz %w[count], 25f\n\t"
@@ -173,8 +171,7 @@ static inline bool rseq_push_in(struct rseq_area *area, struct rseq_stack *first
                                 void *block) {
 	uint64_t done;
 	uintptr_t at, count, slot, top;
-	__asm__ volatile(RSEQ_TABLE RSEQ_BEGIN "mov %[done], #0\n\t" RSEQ_ENTER
-	                                       "ldar %w[slot], [%[at]]\n\t"
+	__asm__ volatile(RSEQ_TABLE RSEQ_BEGIN "mov %[done], #0\n\t" RSEQ_ENTER "ldar %w[slot], [%[at]]\n\t"
 	                                       "ldr %w[count], [%[at], #4]!\n\t"
 	                                       "cmp %w[count], %w[slot]\n\t"
 	                                       "b.hs 25f\n\t"
