@@ -506,6 +506,33 @@ static void give_to_cpu(struct cache *cache, unsigned class, void *block) {
 		spill_cpu(cache, class, block);
 }
 
+/* May the thread go on without a look around? */
+static bool serves_at_once(const struct cache *cache, unsigned class) {
+	return likely(cache->patience > 1 && class <= cache->limit && cache->most[class] != 0 &&
+	              !load_relaxed(&cache->attend));
+}
+
+void *cache_take_at_once(struct cache *cache, unsigned class) {
+	struct cache_bin *bin = &cache->bin[class];
+	if (unlikely(bin->left <= 0) || !serves_at_once(cache, class))
+		return NULL;
+	void *block = percpu_pop(class);
+	if (unlikely(block == NULL))
+		return NULL;
+	bin->left--;
+	cache->net += class_info[class].bytes;
+	cache->patience--;
+	return block;
+}
+
+bool cache_give_at_once(struct cache *cache, unsigned class, void *block) {
+	if (!serves_at_once(cache, class) || !arena_may_travel(&block, 1) || !percpu_push(class, block))
+		return false;
+	cache->net -= class_info[class].bytes;
+	cache->patience--;
+	return true;
+}
+
 /* -- taking and giving ----------------------------------------------------------------------------------------- */
 
 void *cache_take(struct cache *cache, unsigned class, struct arena *arena) {

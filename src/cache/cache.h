@@ -57,6 +57,11 @@ void *cache_take(struct cache *cache, unsigned class, struct arena *arena);
 /* The full lane of free: the bin is full or closed, or the block is where the fast lane does not look. */
 void cache_give(struct cache *cache, unsigned class, void *block);
 
+/* With caches of CPUs every call is one of the full lane. These serve it if nothing else is to be done: no event is due, the
+ * thread need not look at the clock or attend. Else NULL, or false, and nothing was done. Only for caches with `percpu`. */
+void *cache_take_at_once(struct cache *cache, unsigned class);
+bool cache_give_at_once(struct cache *cache, unsigned class, void *block);
+
 /* -- sampling ------------------------------------------------------------------------------------------------------ */
 
 /* Counts `bytes` allocated past the bins. True: that allocation is to be sampled. */
