@@ -205,7 +205,7 @@ static bool open_bin(struct cache *cache, unsigned class) {
 /* -- flushing -------------------------------------------------------------------------------------------------- */
 
 /* To where other threads find them, or to the arenas they came from. */
-static void send(unsigned class, void **blocks, unsigned count, bool to_threads) {
+static void send_away(unsigned class, void **blocks, unsigned count, bool to_threads) {
 	if (!to_threads || !transfer_push(class, blocks, count))
 		arena_flush(class, blocks, count);
 }
@@ -216,7 +216,8 @@ static void flush_oldest(struct cache *cache, unsigned class, unsigned count, bo
 	struct cache_bin *bin = &cache->bin[class];
 	void **oldest = record->top - count;
 	cache->net -= count * (uint64_t)class_info[class].bytes;
-	send(class, oldest, count, to_threads && cache->shared != NULL && arena_may_travel(oldest, count));
+	send_away(class, oldest, count,
+	          to_threads && cache->shared != NULL && arena_may_travel(oldest, count));
 	memmove(bin->head + count, bin->head, (size_t)(oldest - bin->head) * sizeof *oldest);
 	bin->head += count;
 }
@@ -478,7 +479,7 @@ static NOINLINE void spill_cpu(struct cache *cache, unsigned class, void *block)
 	if (!percpu_push(class, block))
 		blocks[count++] = block;
 	if (count > 0)
-		send(class, blocks, count, true);
+		send_away(class, blocks, count, true);
 }
 
 static void *take_from_cpu(struct cache *cache, unsigned class, struct arena *arena) {

@@ -199,6 +199,7 @@ __attribute__((unused)) static void audit_stack(const struct stack *stack, unsig
 /* Takes blocks out of a closed stack. One that is empty then stays closed. */
 static void empty_stack(unsigned cpu, unsigned class, struct haul *haul) REQUIRES(lock) {
 	struct stack *stack = stack_of(cpu, class);
+	rseq_fenced(percpu.first[class]);
 	audit(audit_stack(stack, class));
 	unsigned count = load_relaxed(&stack->slots.count);
 	unsigned part = (unsigned)size_min(count, HAUL - haul->count);

@@ -208,7 +208,8 @@ static inline bool rseq_push_in(struct rseq_area *area, struct rseq_stack *first
 
 #endif
 
-/* ThreadSanitizer does not see what the sequences order. */
+/* ThreadSanitizer does not see what the sequences order. It is told by the address of slots: that of `end` is stored to, which
+ * makes it forget. */
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define RSEQ_TOLD 1
@@ -225,16 +226,22 @@ void __tsan_release(void *address); /* NOLINT(bugprone-reserved-identifier) */
 #define __tsan_release(address) ((void)0)
 #endif
 
+/* To be said after a fence, before looking at what the stack of any CPU, `first` being that of CPU 0, has got. */
+static inline void rseq_fenced(struct rseq_stack *first) {
+	(void)first;
+	__tsan_acquire(first->slots);
+}
+
 /* The calling CPU's stack, where `first` is that of CPU 0 and there are `cpus` of them: its last block, or NULL. */
 static inline void *rseq_pop(struct rseq_stack *first, unsigned cpus) {
 	void *block = rseq_pop_in(rseq_own_area(), first, cpus);
-	__tsan_acquire(first);
+	__tsan_acquire(first->slots);
 	return block;
 }
 
 /* False, and nothing was done: it is full, closed or not there; or the block is its last one already. */
 static inline bool rseq_push(struct rseq_stack *first, unsigned cpus, void *block) {
-	__tsan_release(first);
+	__tsan_release(first->slots);
 	return rseq_push_in(rseq_own_area(), first, cpus, block);
 }
 
