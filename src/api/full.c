@@ -44,6 +44,11 @@ static COLD void fill_freed(void *block, size_t bytes) {
 		memset(block, JUNK_FREED, bytes);
 }
 
+/* What the thread word points at; a closed stand-in where there is no lane. */
+static struct cache *word_now(void) {
+	return likely(lane.limit != 0) ? lane_cache() : &thread_none;
+}
+
 /* -- taking ---------------------------------------------------------------------------------------------------- */
 
 static void *try_cached(const struct source *source, unsigned class) {
@@ -121,7 +126,16 @@ void *full_malloc_as(size_t size, const char *what) {
 	return likely(block != NULL) ? block : full_fail(ENOMEM, what);
 }
 
+/* With caches of CPUs: what the thread can have of them at once, as on the fast lane. */
+static NOINLINE void *take_at_once(struct cache *cache, size_t size) {
+	return size < lane.limit ? cache_take_at_once(cache, lane.class_of[(size + 7) >> 3]) : NULL;
+}
+
 NOINLINE void *full_malloc(size_t size) {
+	struct cache *cache = word_now();
+	void *block;
+	if (unlikely(cache->percpu) && likely((block = take_at_once(cache, size)) != NULL))
+		return block;
 	return full_malloc_as(size, "in malloc(): out of memory");
 }
 
@@ -235,8 +249,18 @@ void full_give(const struct source *source, void *ptr, const char *call) {
 	thread_tick_free(source->self, size);
 }
 
+/* The same for a block in the home window. */
+static NOINLINE bool give_at_once(struct cache *cache, void *ptr) {
+	uintptr_t page = ((uintptr_t)ptr >> PAGE_SHIFT) - lane.home.first_page;
+	if (page >= HOME_PAGES)
+		return false;
+	unsigned class = load_relaxed(&lane.home.classes[page]);
+	return class != CLASS_NONE && class <= CLASS_SMALL_LAST && cache_give_at_once(cache, class, ptr);
+}
+
 NOINLINE void full_free(void *ptr) {
-	if (ptr == NULL)
+	struct cache *cache = word_now();
+	if (ptr == NULL || (unlikely(cache->percpu) && likely(give_at_once(cache, ptr))))
 		return;
 	int saved = errno;
 	struct source source = full_source();

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "thread/lock.h"
 #include "cache/cache.h"
+#include "cache/percpu.h"
 #include "cache/transfer.h"
 
 #define FIRST_DEPTH   3          /* blocks a bin opens with, at most */
@@ -65,6 +66,14 @@ void cache_start_most(unsigned class, unsigned most) {
 	first_most[class] = (uint16_t)size_min(most, SLOTS_MAX);
 }
 
+/* Bytes for each of so many. */
+static size_t share_of(unsigned count) {
+	size_t part = settings.budget / size_max(count, 1);
+	if (load_relaxed(&memory_short))
+		part /= SHARE_SHORT;
+	return size_max(part, SHARE_MIN);
+}
+
 void cache_start(const struct cache_settings *wanted) {
 	settings = *wanted;
 	size_t every =
@@ -72,15 +81,15 @@ void cache_start(const struct cache_settings *wanted) {
 	collect_mask = (UINT32_C(1) << bit_highest(size_min(every, UINT32_MAX))) - 1;
 	base_define(BASE_CACHE, sizeof(struct cache));
 	start_most();
+	if (settings.percpu && settings.enabled)
+		(void)percpu_start(share_of(settings.cpus));
 	cache_note_threads(1);
 	transfer_start();
 }
 
 void cache_note_threads(unsigned count) {
-	size_t part = settings.budget / size_max(count, 1);
-	if (load_relaxed(&memory_short))
-		part /= SHARE_SHORT;
-	store_relaxed(&share, size_max(part, SHARE_MIN));
+	store_relaxed(&share, share_of(count));
+	percpu_set_share(share_of(settings.cpus));
 	transfer_enable(count > 1);
 }
 
@@ -97,6 +106,7 @@ void cache_init(struct cache *cache, struct arena *arena, bool shares) {
 	list_init(&cache->link);
 	cache->arena = arena;
 	cache->shared = shares ? arena : NULL;
+	cache->percpu = shares && percpu_on();
 	cache->next_class = 1;
 	cache->max_class = (uint8_t)settings.max_class;
 	cache->limit = settings.enabled ? cache->max_class : CLASS_NONE;
@@ -370,6 +380,13 @@ static void settle(struct cache *cache, unsigned class) {
 
 /* -- the full lane --------------------------------------------------------------------------------------------- */
 
+/* Blocks that other threads freed, else from the arena. Returns how many. */
+static unsigned fetch(struct cache *cache, unsigned class, struct arena *arena, void **slots, unsigned want) {
+	unsigned got = arena == cache->shared ? transfer_pop(class, slots, want) : 0;
+	cache->depth[class].travels = got > 0;
+	return got != 0 ? got : arena_fill(arena, class, slots, want);
+}
+
 /* Fills an empty bin with one batch. */
 static bool refill(struct cache *cache, unsigned class, struct arena *arena) {
 	struct cache_depth *record = &cache->depth[class];
@@ -380,10 +397,7 @@ static bool refill(struct cache *cache, unsigned class, struct arena *arena) {
 	want = (unsigned)size_max(size_min(want, size_min(record->depth, REFILL_MOST)), 1);
 	record->batch = (uint16_t)want;
 	void **slots = record->top - want;
-	unsigned got = arena == cache->shared ? transfer_pop(class, slots, want) : 0;
-	record->travels = got > 0;
-	if (got == 0)
-		got = arena_fill(arena, class, slots, want);
+	unsigned got = fetch(cache, class, arena, slots, want);
 	cache->net += got * (uint64_t)class_info[class].bytes;
 	if (got < want)
 		memmove(record->top - got, slots, got * sizeof *slots);
@@ -491,25 +505,120 @@ static void set_busy(struct cache *cache, bool busy) {
 	compiler_barrier();
 }
 
+/* Counts the request that a cache is about to serve. */
+static void count_request(struct cache *cache, unsigned class) {
+	struct cache_bin *bin = &cache->bin[class];
+	if (bin->left <= 0) /* below: by requests the fast lane counted and did not serve */
+		cache->hit = grant(cache, class);
+	else
+		bin->left--;
+	if (unlikely(cache->front != NULL))
+		cache->front->allocated += class_info[class].bytes;
+}
+
+/* -- the same with caches of CPUs ------------------------------------------------------------------------------ */
+
+/* Each call comes here, and is to hurry the clock no more than one on the fast lane does. */
+static void stay_patient(struct cache *cache) {
+	cache->patience += CACHE_VISIT - 1;
+}
+
+/* Brings a batch for the CPU, and returns the first block of it. */
+static NOINLINE void *refill_cpu(struct cache *cache, unsigned class) {
+	void *blocks[PERCPU_BATCH];
+	unsigned want = percpu_note_miss(class, miss_depth(class, false), cache->most[class]);
+	unsigned got = fetch(cache, class, cache->shared, blocks, want), rest = got;
+	while (rest > 1 && percpu_push(class, blocks[rest - 1]))
+		rest--;
+	if (rest > 1)
+		arena_flush(class, blocks + 1, rest - 1);
+	return got == 0 ? NULL : blocks[0];
+}
+
+/* Makes room for the block, if there can be any, by taking half of the others away. */
+static NOINLINE void spill_cpu(struct cache *cache, unsigned class, void *block) {
+	void *blocks[PERCPU_BATCH + 1];
+	unsigned count = 0;
+	unsigned want = percpu_note_overflow(class, miss_depth(class, false), cache->most[class]);
+	while (count < want && (blocks[count] = percpu_pop(class)) != NULL)
+		count++;
+	cache->patience -= (int32_t)count / 4;
+	if (!percpu_push(class, block))
+		blocks[count++] = block;
+	if (count > 0 && !send_on(cache, class, blocks, count))
+		arena_flush(class, blocks, count);
+}
+
+static void *take_from_cpu(struct cache *cache, unsigned class, struct arena *arena) {
+	if (unlikely(arena != cache->shared || cache->most[class] == 0))
+		return take_uncached(cache, class, arena);
+	void *block = percpu_pop(class);
+	if (unlikely(block == NULL) && (block = refill_cpu(cache, class)) == NULL)
+		return NULL;
+	cache->net += class_info[class].bytes;
+	count_request(cache, class);
+	stay_patient(cache);
+	return block;
+}
+
+static void give_to_cpu(struct cache *cache, unsigned class, void *block) {
+	if (unlikely(cache->most[class] == 0 || !arena_may_travel(&block, 1))) {
+		give_uncached(cache, class, block);
+		return;
+	}
+	cache->net -= class_info[class].bytes;
+	if (unlikely(cache->front != NULL))
+		cache->front->freed += class_info[class].bytes;
+	stay_patient(cache);
+	if (unlikely(!percpu_push(class, block)))
+		spill_cpu(cache, class, block);
+}
+
+/* May the thread go on without a look around? */
+static bool serves_at_once(const struct cache *cache, unsigned class) {
+	return likely(cache->patience > 1 && class <= cache->limit && cache->most[class] != 0 &&
+	              !load_relaxed(&cache->attend));
+}
+
+void *cache_take_at_once(struct cache *cache, unsigned class) {
+	struct cache_bin *bin = &cache->bin[class];
+	if (unlikely(bin->left <= 0) || !serves_at_once(cache, class))
+		return NULL;
+	void *block = percpu_pop(class);
+	if (unlikely(block == NULL))
+		return NULL;
+	bin->left--;
+	cache->net += class_info[class].bytes;
+	cache->patience--;
+	return block;
+}
+
+bool cache_give_at_once(struct cache *cache, unsigned class, void *block) {
+	if (!serves_at_once(cache, class) || !arena_may_travel(&block, 1) || !percpu_push(class, block))
+		return false;
+	cache->net -= class_info[class].bytes;
+	cache->patience--;
+	return true;
+}
+
+/* -- taking and giving ----------------------------------------------------------------------------------------- */
+
 void *cache_take(struct cache *cache, unsigned class, struct arena *arena) {
 	struct cache_bin *bin = &cache->bin[class];
 	struct cache_depth *record = &cache->depth[class];
 	void *block = NULL;
 	if (class > cache->limit)
 		return take_uncached(cache, class, arena);
+	if (unlikely(cache->percpu))
+		return take_from_cpu(cache, class, arena);
 	set_busy(cache, true);
 	if (bin->head == record->top)
 		collect_at_times(cache);
 	if (record->top == NULL && !open_bin(cache, class)) {
 		block = take_uncached(cache, class, arena);
 	} else if (bin->head != record->top || refill(cache, class, arena)) {
-		if (bin->left <= 0) /* below: by requests the fast lane counted and did not serve */
-			cache->hit = grant(cache, class);
-		else
-			bin->left--;
+		count_request(cache, class);
 		block = *bin->head++;
-		if (unlikely(cache->front != NULL))
-			cache->front->allocated += class_info[class].bytes;
 	}
 	compiler_barrier();
 	set_busy(cache, false);
@@ -540,6 +649,10 @@ void cache_give(struct cache *cache, unsigned class, void *block) {
 		give_uncached(cache, class, block);
 		return;
 	}
+	if (unlikely(cache->percpu)) {
+		give_to_cpu(cache, class, block);
+		return;
+	}
 	set_busy(cache, true);
 	collect_at_times(cache);
 	if (keeps(cache, class, block)) {
@@ -556,6 +669,8 @@ void cache_give(struct cache *cache, unsigned class, void *block) {
 }
 
 bool cache_holds(const struct cache *cache, unsigned class, const void *block, unsigned most) {
+	if (unlikely(cache->percpu))
+		return percpu_holds(class, block, most);
 	void **slot = cache->bin[class].head;
 	void **end = slot == NULL ? NULL : slot + size_min(held(cache, class), most);
 	while (slot < end && *slot != block)
@@ -599,8 +714,11 @@ void cache_bequeath(struct cache *cache) {
 void cache_flush(struct cache *cache, bool end) {
 	set_busy(cache, true);
 	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
-		if (cache->depth[class].top == NULL)
+		if (cache->depth[class].top == NULL) {
+			if (cache->percpu)
+				settle(cache, class);
 			continue;
+		}
 		unsigned count = held(cache, class);
 		if (count > 0)
 			flush_oldest(cache, class, count, false);
@@ -610,13 +728,24 @@ void cache_flush(struct cache *cache, bool end) {
 	}
 	compiler_barrier();
 	set_busy(cache, false);
+	if (cache->percpu && !end)
+		percpu_drain_here();
 }
 
 void cache_move(struct cache *cache, struct arena *arena, bool shares) {
+	bool per_cpu = shares && percpu_on();
+	if (per_cpu && !cache->percpu)
+		cache_flush(cache, true);
 	for (unsigned class = 1; class <= CLASS_LAST; class ++)
 		settle(cache, class);
 	cache->arena = arena;
 	cache->shared = shares ? arena : NULL;
+	cache->percpu = per_cpu;
+}
+
+void cache_drain_shared(bool all) {
+	percpu_drain(all);
+	transfer_drain(all);
 }
 
 /* -- limits ---------------------------------------------------------------------------------------------------- */
@@ -680,11 +809,25 @@ RACY size_t cache_bytes(const struct cache *cache) {
 	return sum;
 }
 
+size_t cache_shared_bytes(void) {
+	return transfer_bytes() + percpu_read_stats().bytes;
+}
+
+struct cache_percpu cache_read_percpu(void) {
+	struct percpu_stats stats = percpu_read_stats();
+	return (struct cache_percpu){.on = percpu_on(), .cpus = stats.cpus, .bytes = stats.bytes};
+}
+
+void cache_after_fork(void) {
+	percpu_after_fork();
+}
+
 void cache_audit(const struct cache *cache) {
 	size_t capacity = 0;
 	for (unsigned class = 0; class <= CLASS_LAST; class ++) {
 		const struct cache_depth *record = &cache->depth[class];
 		const struct cache_bin *bin = &cache->bin[class];
+		must(!cache->percpu || record->top == NULL, cache);
 		if (record->top == NULL) {
 			must(bin->head == NULL && bin->full == 0 && bin->empty == 0, cache);
 			continue;

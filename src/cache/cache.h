@@ -1,7 +1,10 @@
 /* cache.h - floor 5: the thread cache off the fast lane: refill, flush, growth, collection, blocks between threads.
  *
  * A cache belongs to one thread, or is an explicit one: then its users see to it that only one works with it at a time.
- * Nothing here takes a lock itself except the transfer stacks (RANK_TRANSFER); flushing takes BIN and below. */
+ * Nothing here takes a lock itself except the transfer stacks (RANK_TRANSFER) and caches of CPUs (RANK_CPUS); flushing takes
+ * BIN and below.
+ *
+ * With the option percpu_cache blocks are cached per CPU, see percpu.h: a thread's cache then holds none, and counts. */
 #ifndef ASHLAR_CACHE_H
 #define ASHLAR_CACHE_H
 
@@ -19,6 +22,8 @@ struct cache_rule {
 
 struct cache_settings {
 	bool enabled;       /* new caches hold blocks */
+	bool percpu;        /* caches are to be those of CPUs, where the system can */
+	unsigned cpus;      /* that share the budget then */
 	unsigned max_class; /* largest class that is cached */
 	size_t budget; /* bytes that all caches together may come to hold; each thread has an equal share */
 	struct cache_rule rule;
@@ -52,6 +57,11 @@ void *cache_take(struct cache *cache, unsigned class, struct arena *arena);
 /* The full lane of free: the bin is full or closed, or the block is where the fast lane does not look. */
 void cache_give(struct cache *cache, unsigned class, void *block);
 
+/* With caches of CPUs every call is one of the full lane. These serve it if nothing else is to be done: no event is due, the
+ * thread need not look at the clock or attend. Else NULL, or false, and nothing was done. Only for caches with `percpu`. */
+void *cache_take_at_once(struct cache *cache, unsigned class);
+bool cache_give_at_once(struct cache *cache, unsigned class, void *block);
+
 /* -- sampling ------------------------------------------------------------------------------------------------------ */
 
 /* Counts `bytes` allocated past the bins. True: that allocation is to be sampled. */
@@ -71,7 +81,7 @@ bool cache_holds(const struct cache *cache, unsigned class, const void *block, u
 bool cache_holds_of(const struct cache *cache, const struct arena *arena);
 
 /* Returns all blocks to the arenas, and reports the requests served; with `end`, the slot storage goes back too and all
- * bins are closed. */
+ * bins are closed. A cache without blocks of its own returns, but for the end, those of the CPU it is used on. */
 void cache_flush(struct cache *cache, bool end);
 
 /* At the end of a thread, before that: leaves blocks of each class for threads to come, as many as one would hold. */
@@ -109,9 +119,20 @@ static inline void cache_count(struct cache *cache, size_t allocated, size_t fre
 /* Bytes of blocks in the cache. Exact for the calling thread's own, a guess for others'. */
 size_t cache_bytes(const struct cache *cache);
 
-/* Returns blocks in transit to the arenas: those of classes without traffic since the last call, or `all`. */
-void transfer_drain(bool all);
-size_t transfer_bytes(void);
+/* What is in no thread's cache: blocks in transit between threads, and in caches of CPUs. Returns them to the arenas: those
+ * of classes without traffic since the last call, or `all`. / Bytes of them. */
+void cache_drain_shared(bool all);
+size_t cache_shared_bytes(void);
+
+/* Whether caches of CPUs stand in for those of threads; all zero: they do not. */
+struct cache_percpu {
+	bool on;
+	unsigned cpus; /* that hold blocks, or did a moment ago */
+	size_t bytes;  /* of blocks they hold: of those in cache_shared_bytes() */
+};
+struct cache_percpu cache_read_percpu(void);
+/* In a forked child. */
+void cache_after_fork(void);
 
 /* Debug: stacks are inside their storage, windows hold. */
 void cache_audit(const struct cache *cache);

@@ -11,6 +11,7 @@
 #define ASHLAR_CACHE_TRANSFER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 void transfer_start(void);
 void transfer_enable(bool several_threads);
@@ -20,5 +21,9 @@ bool transfer_enabled(void);
 bool transfer_push(unsigned class, void **blocks, unsigned count, unsigned most);
 /* Fills slots[] with up to `want` blocks; returns how many. */
 unsigned transfer_pop(unsigned class, void **slots, unsigned want);
+
+/* Returns blocks to the arenas: those of classes without traffic since the last call, or `all`. / Bytes of what is there. */
+void transfer_drain(bool all);
+size_t transfer_bytes(void);
 
 #endif

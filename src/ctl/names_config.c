@@ -111,6 +111,10 @@ static int set_limit(enum limit_kind kind, size_t bytes) {
 	return 0;
 }
 
+SIMPLE(percpu_on, as_bool, cache_read_percpu().on)
+SIMPLE(percpu_cpus, as_size, cache_read_percpu().cpus)
+SIMPLE(percpu_bytes, as_size, cache_read_percpu().bytes)
+
 SIMPLE(limit_soft, as_size, thread_limit(LIMIT_SOFT))
 WRITER(limit_soft) {
 	UNUSED(index);

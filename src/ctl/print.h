@@ -102,7 +102,7 @@ void print_read_requests(bool small, size_t row, uint64_t figures[REQUEST_FIGURE
 	"prof_leak " \
 	"prof_leak_error stats_print stats_print_opts stats_interval stats_interval_opts zero_realloc " \
 	"process_madvise_max_batch disable_large_size_classes"
-#define OWN_OPTIONS "memory_limit_soft memory_limit_hard"
+#define OWN_OPTIONS "memory_limit_soft memory_limit_hard percpu_cache"
 #define PROFILING   "thread_active_init active gdump interval lg_sample"
 
 /* The sums or arenas a report is about, in its order: calls `each` for the merged arenas, for the destroyed ones, and for

@@ -341,6 +341,7 @@ void print_json(struct print *print) {
 	members(print, "stats.ashlar.", SNAPSHOT_OWN, nowhere);
 	object(print, "opt", "opt.", OWN_OPTIONS);
 	object(print, "limit", "stats.ashlar.limit.", SNAPSHOT_LIMIT);
+	object(print, "percpu", "stats.ashlar.percpu.", SNAPSHOT_PERCPU);
 	object(print, "machine", "stats.ashlar.machine.", SNAPSHOT_MACHINE);
 	finish(print, '}');
 	print_add(print, "}}");

@@ -27,6 +27,7 @@ static void put_counterpart(struct print *print, const char *option) {
 		{"lg_prof_sample", "prof.lg_sample"},
 		{"memory_limit_soft", "ashlar.limit.soft"},
 		{"memory_limit_hard", "ashlar.limit.hard"},
+		{"percpu_cache", "stats.ashlar.percpu.on"},
 	};
 	for (unsigned i = 0; i < COUNT_OF(names); i++) {
 		union ctl_value value;
@@ -102,6 +103,7 @@ static void put_general(struct print *print) {
 	put_settings(print, "config.", CONFIGS);
 	print_add(print, "System configuration\n  system.thp_mode: \"%s\"\n", print_thp_mode());
 	put_settings(print, "stats.ashlar.machine.", SNAPSHOT_MACHINE);
+	put_settings(print, "stats.ashlar.percpu.", SNAPSHOT_PERCPU);
 	print_add(print, "Run-time option settings\n");
 	put_sources(print);
 	put_settings(print, "opt.", OPTIONS);

@@ -70,7 +70,7 @@ static void collect_arenas(uint64_t next) {
 		arenas[i].epoch = next;
 	}
 	thread_each_cache(add_cache, &next);
-	arenas[0].reading->tcache_bytes += transfer_bytes();
+	arenas[0].reading->tcache_bytes += cache_shared_bytes();
 	arenas[0].reading->mutexes[MUTEX_TCACHE_LIST] = lock_read_rank(RANK_THREADS);
 	memset(destroyed.reading, 0, sizeof *destroyed.reading);
 	destroyed.epoch = arena_read_destroyed(destroyed.reading) ? next : 0;

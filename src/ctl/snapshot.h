@@ -32,6 +32,7 @@ struct snapshot_totals {
 };
 #define SNAPSHOT_OWN     "live cached slab_free dirty lazily_freed resident_system huge_backed"
 #define SNAPSHOT_LIMIT   "soft hard used above exceeded purges refused"
+#define SNAPSHOT_PERCPU  "on cpus bytes"
 #define SNAPSHOT_MACHINE "cpus cpus_there memory memory_max memory_high"
 
 /* Takes a new snapshot. EAGAIN: no memory for it; the old one stays. */

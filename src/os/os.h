@@ -159,4 +159,6 @@ bool os_tls_is_static(void);
 
 _Noreturn void os_abort(void);
 
+#include "os/rseq.h"
+
 #endif

@@ -24,6 +24,7 @@ static void after_in_child(void) {
 	tick_forget_helper();
 	limit_forget_others();
 	thread_forget_others();
+	cache_after_fork();
 	prof_after_fork();
 }
 

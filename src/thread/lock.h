@@ -11,7 +11,7 @@
  * Ranks: a thread takes locks only in rising rank order (checked in debug builds); two of one rank never together,
  * except by fork, which takes all of them in registry order.
  *
- *   START -> PURGE -> CTL -> THREADS -> ARENAS -> TRANSFER -> BIN -> PAGES -> POOL -> MAP -> SAMPLES -> STACKS -> BASE
+ *   START -> PURGE -> CTL -> THREADS -> ARENAS -> CPUS -> TRANSFER -> BIN -> PAGES -> POOL -> MAP -> SAMPLES -> STACKS -> BASE
  *
  * A static lock enters the registry when it is first taken, a dynamic one in lock_init: a lock that was never
  * taken needs no care at fork. While fork holds all locks, nobody enters the registry, so that none is held by others
@@ -39,6 +39,7 @@ enum lock_rank {
 	RANK_CTL,      /* ctl/: one thread at a time refreshes the figures, or makes the tables of names */
 	RANK_THREADS,  /* thread/thread.c: list of thread caches */
 	RANK_ARENAS,   /* arena/registry.c: table of arenas, assignment of threads */
+	RANK_CPUS,     /* cache/percpu.c: opening and closing stacks of CPUs */
 	RANK_TRANSFER, /* cache/transfer.c: one class's blocks in transit between threads */
 	RANK_BIN,      /* arena/slab.c: one size class of one arena */
 	RANK_PAGES,    /* page/pages.c: chunks of one arena */

@@ -26,6 +26,8 @@ static void start_caches(void) {
 	     large = option_was_set(&opt.lg_tcache_flush_large_div);
 	cache_start(&(struct cache_settings){
 		.enabled = opt.tcache,
+		.percpu = opt.percpu_cache,
+		.cpus = os.cpus,
 		.max_class = size_class(size_min(opt.tcache_max, CACHED_MAX)),
 		.budget = opt.cache_budget != 0 ? opt.cache_budget : default_budget(),
 		.rule =

@@ -156,7 +156,7 @@ static void add_bytes(const struct cache *cache, void *sum) {
 }
 
 size_t thread_cached_bytes(void) {
-	size_t sum = transfer_bytes();
+	size_t sum = cache_shared_bytes();
 	thread_each_cache(add_bytes, &sum);
 	return sum;
 }
@@ -205,7 +205,7 @@ size_t thread_trim(void) {
 		cache_flush(cache, false);
 	thread_ask_to_flush(cache);
 	thread_bury_others();
-	transfer_drain(true);
+	cache_drain_shared(true);
 	uint64_t before = arena_count_given();
 	thread_purge(NULL, true);
 	uint64_t after = arena_count_given();

@@ -79,7 +79,7 @@ static void purge(uint64_t now) REQUIRES(purge_lock) {
 	store_relaxed(&next_purge, now + step);
 	if (now >= load_relaxed(&next_drain)) {
 		store_relaxed(&next_drain, now + SECOND);
-		transfer_drain(false);
+		cache_drain_shared(false);
 	}
 	bool exceeded = limit_exceeded();
 	arena_decay_all(now, false);
@@ -142,7 +142,7 @@ static bool reclaim_within_limit(size_t size) {
 	struct cache *cache = thread_self();
 	if (cache != NULL)
 		cache_flush(cache, false);
-	transfer_drain(true);
+	cache_drain_shared(true);
 	return !limit_refuses(size);
 }
 

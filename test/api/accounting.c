@@ -1,5 +1,6 @@
 /* thread.allocated and thread.deallocated against a model, over every call that allocates, resizes or frees; with caches
  * of all kinds, with and without live counters. */
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #include "ctl.h"
 
 #include <pthread.h>

@@ -1,5 +1,6 @@
 /* posix_memalign, aligned_alloc, memalign, valloc, pvalloc: alignment, usable size, errors. */
 // ctest-timeout: 120
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #define _GNU_SOURCE
 #include "api.h"
 

@@ -1,5 +1,6 @@
 /* malloc, calloc and free: results, errno, size 0, overflow, sizes nobody can serve. */
 // ctest-timeout: 120
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #define _GNU_SOURCE
 #include "api.h"
 

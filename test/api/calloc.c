@@ -1,5 +1,6 @@
 /* calloc gives zeros, above all where dirty memory of every kind has just been freed. */
 // ctest-timeout: 180
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #define _GNU_SOURCE
 #include <sys/mman.h>
 #include <sys/resource.h>

@@ -1,5 +1,6 @@
 /* realloc, reallocarray, reallocf: contents, in-place answers, zero, overflow, failure leaves the block. */
 // ctest-timeout: 180
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #define _GNU_SOURCE
 #include "api.h"
 

@@ -1,5 +1,6 @@
 /* What programs do with mallctl and the extended functions, call by call, as their sources have it: redis, Valkey,
  * RocksDB, folly, tikv-jemalloc-ctl, ClickHouse and bind9. */
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #define _GNU_SOURCE
 #include "api.h"
 

@@ -1,4 +1,5 @@
 /* Explicit caches: their numbers, what they hold, how they end. */
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #include "ctl.h"
 
 #include <pthread.h>

@@ -1,4 +1,5 @@
 /* The names thread.*: what each reads and writes, what it changes, and its errors. */
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #include "ctl.h"
 
 #include <pthread.h>

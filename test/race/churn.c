@@ -1,5 +1,6 @@
 /* Thousands of short threads, a few at a time, some leaving blocks for others: nothing is lost per thread. */
 // ctest-timeout: 300
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #define _GNU_SOURCE
 #include "../harness.h"
 

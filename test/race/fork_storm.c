@@ -4,6 +4,7 @@
  * alarm ends.
  */
 // ctest-timeout: 300
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #define _GNU_SOURCE
 #include "../harness.h"
 

@@ -3,6 +3,7 @@
  * of the heap is a free inside a key destructor.
  */
 // ctest-timeout: 300
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #define _GNU_SOURCE
 #include "../harness.h"
 

@@ -4,6 +4,7 @@
  * wrote it finds again, whichever table gave or takes the memory. The hooks allocate themselves, and one table refuses
  * every now and then.
  */
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>

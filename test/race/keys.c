@@ -3,6 +3,7 @@
  * created before and after the first allocation, in threads that used the heap much, little, or not at all.
  */
 // ctest-timeout: 300
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #define _GNU_SOURCE
 #include "../harness.h"
 

@@ -3,6 +3,7 @@
  * and off, changes the rate, dumps, and looks at the last samples. In the end nothing is live.
  */
 // ctest-timeout: 300
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #define _GNU_SOURCE
 #include "../harness.h"
 

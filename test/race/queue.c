@@ -3,6 +3,7 @@
  * to everybody.  Memory that only ever goes one way must come round again.
  */
 // ctest-timeout: 300
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #define _GNU_SOURCE
 #include "../harness.h"
 

@@ -5,6 +5,7 @@
  * every touch; after each phase all live blocks are sorted by address and must not overlap.
  */
 // ctest-timeout: 300
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #define _GNU_SOURCE
 #include "../harness.h"
 

@@ -1,6 +1,7 @@
 /* Events registered while threads run, counters read in all of them, and caches handed from thread to thread with a lock,
  * while the process forks. */
 // ctest-timeout: 300
+// ctest-also: MALLOC_CONF=percpu_cache:true
 #define _GNU_SOURCE
 #include "../harness.h"
 

@@ -355,6 +355,28 @@ unsigned os_node(void) {
 uint32_t os_thread_id(void) {
 	return 1;
 }
+/* A thread's record for restartable sequences that no kernel looks at: the test says on which CPU it is. */
+static struct rseq_area fake_rseq;
+static unsigned fake_rseq_cpus;   /* 0: there are no sequences */
+static unsigned fake_rseq_fences; /* asked for */
+static bool fake_rseq_refuses;    /* fences */
+ptrdiff_t rseq_offset;
+bool os_rseq_start(void) {
+	rseq_offset = (ptrdiff_t)((uintptr_t)&fake_rseq - tls_pointer());
+	return fake_rseq_cpus != 0;
+}
+bool os_rseq_after_fork(void) {
+	return true;
+}
+bool os_rseq_fence(unsigned cpu) {
+	if (cpu >= fake_rseq_cpus)
+		_exit(2);
+	fake_rseq_fences++;
+	return !fake_rseq_refuses;
+}
+unsigned os_cpus_possible(void) {
+	return fake_rseq_cpus;
+}
 bool os_tls_is_static(void) {
 	return true;
 }

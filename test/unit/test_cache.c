@@ -11,6 +11,7 @@
 
 #include "fake_os.h"
 #include "cache/cache.h"
+#include "cache/transfer.h"
 
 #define BLOCKS 20000
 

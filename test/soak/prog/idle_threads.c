@@ -36,8 +36,8 @@ int main(int count, char **arguments) {
 	CHECK(count == 3);
 	size_t threads = strtoul(arguments[1], NULL, 10);
 	work = strtoul(arguments[2], NULL, 10);
-	CHECK(threads <= 2000 && work <= 16);
-	static pthread_t ids[2000];
+	CHECK(threads <= 5000 && work <= 16);
+	static pthread_t ids[5000];
 	pthread_attr_t attributes;
 	CHECK(pthread_attr_init(&attributes) == 0);
 	CHECK(pthread_attr_setstacksize(&attributes, 256 * 1024) == 0);
