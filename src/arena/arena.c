@@ -58,6 +58,17 @@ void arena_flush(unsigned class, void **slots, unsigned have) {
 	}
 }
 
+bool arena_has_blocks(unsigned class, void *const *blocks, unsigned count) {
+	for (unsigned i = 0; i < count; i++) {
+		const struct span *span = map_span(blocks[i]);
+		if (span == NULL || span->class != class ||
+		    !(class > CLASS_SMALL_LAST ? span->base == (uintptr_t)blocks[i]
+		                               : slab_has_block(span, blocks[i])))
+			return false;
+	}
+	return true;
+}
+
 bool arena_owns(const struct arena *arena, const void *block) {
 	const struct span *span = map_span(block);
 	return span != NULL && span->arena == arena;

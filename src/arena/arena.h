@@ -158,6 +158,8 @@ void arena_destroy(struct arena *arena);
 
 /* May these blocks wait where any thread can get them? Not those of manual arenas. */
 bool arena_may_travel(void *const *blocks, unsigned count);
+/* Do blocks of the class begin there? */
+bool arena_has_blocks(unsigned class, void *const *blocks, unsigned count);
 
 /* -- blocks ---------------------------------------------------------------------------------------------------- */
 

@@ -17,6 +17,8 @@ struct span *bin_fullest(struct bin *bin) REQUIRES(bin->lock);
  * given back when the lock is dropped. */
 void bin_settle(struct bin *bin, struct span *slab, struct list *emptied) REQUIRES(bin->lock);
 void bin_give_slabs(struct list *emptied);
+/* Does a region begin there? */
+bool slab_has_block(const struct span *slab, const void *ptr);
 /* Frees all its blocks. */
 void bin_reset(struct bin *bin);
 /* Its counts begin at zero. */

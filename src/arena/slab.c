@@ -9,6 +9,8 @@
 /* How far ahead the flush looks for span records. */
 #define AHEAD 8
 
+#define NO_REGION UINT32_MAX
+
 /* Quarters of the slab that are free, rounded up. */
 static unsigned quarter_of(const struct span *slab) {
 	unsigned regions = class_info[slab->class].regions;
@@ -176,12 +178,22 @@ unsigned bin_fill(struct arena *arena, unsigned class, void **slots, unsigned co
 
 /* -- flushing -------------------------------------------------------------------------------------------------- */
 
-/* Marks the region free. False: it cannot be a block of this slab, or is free already, which is reported. */
-static bool give_region(struct span *slab, const void *ptr) {
+/* Number of the region that begins there; NO_REGION: none does. */
+static unsigned region_at(const struct span *slab, const void *ptr) {
 	const struct class_info *info = &class_info[slab->class];
 	size_t offset = (uintptr_t)ptr - slab->base;
 	unsigned region = (unsigned)(((uint64_t)offset * info->inverse) >> 32);
-	bool block = (size_t)region * info->bytes == offset && region < info->regions;
+	return (size_t)region * info->bytes == offset && region < info->regions ? region : NO_REGION;
+}
+
+bool slab_has_block(const struct span *slab, const void *ptr) {
+	return region_at(slab, ptr) != NO_REGION;
+}
+
+/* Marks the region free. False: it cannot be a block of this slab, or is free already, which is reported. */
+static bool give_region(struct span *slab, const void *ptr) {
+	unsigned region = region_at(slab, ptr);
+	bool block = region != NO_REGION;
 	if (unlikely(!block || bitmap_get(slab->open, region))) {
 		event_misuse(block ? MISUSE_DOUBLE : MISUSE_INTERIOR, "free", ptr);
 		return false;

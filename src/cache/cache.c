@@ -695,13 +695,15 @@ static void close_bin(struct cache *cache, unsigned class) {
 	cache->depth[class] = (struct cache_depth){0};
 }
 
-/* Blocks that may share a cache line with others are not spread over threads one by one. */
+/* Blocks that may share a cache line with others are not spread over threads one by one. What cannot be a block is left to
+ * the flush, which reports it. */
 void cache_bequeath(struct cache *cache) {
 	set_busy(cache, true);
 	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
 		struct cache_bin *bin = &cache->bin[class];
 		unsigned count = cache->depth[class].top == NULL ? 0 : held(cache, class);
 		if (count == 0 || class_info[class].bytes < 2 * CACHE_LINE ||
+		    !arena_has_blocks(class, bin->head, count) ||
 		    !send(cache, class, bin->head, count, batch_of(class)))
 			continue;
 		cache->net -= count * (uint64_t)class_info[class].bytes;
