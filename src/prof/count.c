@@ -18,6 +18,7 @@ static _Atomic(uint32_t) forgettings;                           /* [atomic; writ
 void count_start(void) {
 	base_define(BASE_SITE, sizeof(struct site));
 	base_define(BASE_PROF_THREAD, sizeof(struct prof_thread));
+	base_define(BASE_SAMPLE, sizeof(struct sample));
 }
 
 /* -- threads --------------------------------------------------------------------------------------------------- */

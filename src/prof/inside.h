@@ -135,6 +135,7 @@ struct trace {
 };
 
 extern HIDDEN struct lock stacks_lock;
+/* Sizes of records: before anything is asked of the profiler, which names of threads may be long before it is switched on. */
 void count_start(void);
 /* The record of the calling thread, made if need be. NULL: no memory. */
 struct prof_thread *count_thread(struct cache *self);
@@ -161,6 +162,7 @@ extern HIDDEN struct list count_threads;             /* [STACKS] */
 
 /* -- record.c -------------------------------------------------------------------------------------------------------- */
 
+/* Before the first sample. */
 void record_start(void);
 /* Enters a sample of a block that the caller holds, and marks its page. False: no memory. */
 bool record_enter(struct sample *sample);
@@ -207,7 +209,8 @@ void stack_read(struct trace *trace, struct prof_thread *thread);
 /* The same, unless its site is known: then there are no frames. */
 void stack_find(struct trace *trace, struct prof_thread *thread);
 
-/* What may allocate. */
+/* Before the first sample. / What may allocate. */
+void stack_start(void);
 void stack_prepare(void);
 
 /* Can the word at `at` be read, and whatever is between it and what is known already? *known grows, and is not asked for

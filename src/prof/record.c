@@ -17,7 +17,6 @@ _Atomic(size_t) prof_live;
 void record_start(void) {
 	for (unsigned i = 0; i < SHARDS; i++)
 		lock_init(&shards[i].lock, RANK_SAMPLES);
-	base_define(BASE_SAMPLE, sizeof(struct sample));
 }
 
 static struct sample *sample_of(struct node *node) {

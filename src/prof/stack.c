@@ -38,13 +38,13 @@ typedef _Unwind_Ptr ip_function(struct _Unwind_Context *context);
 
 static ip_function *read_ip;             /* [const once walk is set] */
 static _Atomic(uintptr_t) walk;          /* [acquire/release] walk_function *; 0: there is none */
-static uintptr_t own_start, own_end;     /* of our functions    [const once walk is set, or never known] */
+static uintptr_t own_start, own_end;     /* of our functions    [const once there are samples] */
 static _Atomic(prof_backtrace *) reader; /* [atomic] NULL: the one below */
 
 /* -- what to leave out ----------------------------------------------------------------------------------------- */
 
 /* No lock of the loader's is taken for it: see dump_proto.c. */
-static void find_own(void) {
+void stack_start(void) {
 	uintptr_t base = (uintptr_t)&__ehdr_start;
 	const ElfW(Phdr) *part = (const ElfW(Phdr) *)(base + __ehdr_start.e_phoff);
 	own_start = (uintptr_t)__start_ashlar_text;
@@ -129,7 +129,6 @@ void stack_prepare(void) {
 	if (load_acquire(&walk) != 0)
 		return;
 	void *was = event_suspend();
-	find_own();
 	find_runtime();
 	event_resume(was);
 }

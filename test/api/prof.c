@@ -130,6 +130,52 @@ static void off_at_first(void **state) {
 	CHECK(CTL_SET(bool, "prof.gdump", false) == 0);
 }
 
+enum { EARLY = 4 };
+static pthread_barrier_t all_named;
+
+static void *name_early(void *argument) {
+	char name[16];
+	(void)snprintf(name, sizeof name, "early %d", (int)(intptr_t)argument);
+	CHECK(CTL_SET(const char *, "thread.prof.name", name) == 0);
+	CHECK(CTL_SET(bool, "thread.prof.active", argument != NULL) == 0);
+	(void)pthread_barrier_wait(&all_named);
+	for (size_t i = 0; i < 2000; i++)
+		free(malloc(i * 10));
+	CHECK(strcmp(CTL_GET(const char *, "thread.prof.name"), name) == 0);
+	CHECK(CTL_GET(bool, "thread.prof.active") == (argument != NULL));
+	(void)pthread_barrier_wait(&all_named); /* it is on now */
+	(void)pthread_barrier_wait(&all_named);
+	free(malloc(1));
+	CHECK(ctl_do("thread.tcache.flush") == 0);
+	free(malloc(5 * MIB));
+	void *block = malloc(1000);
+	(void)pthread_barrier_wait(&all_named);
+	(void)pthread_barrier_wait(&all_named); /* dumped */
+	free(block);
+	return NULL;
+}
+
+/* What a thread says of itself while profiling was never on holds when it is. */
+static void named_early(void **state) {
+	pthread_t threads[EARLY];
+	CHECK(pthread_barrier_init(&all_named, NULL, EARLY + 1) == 0);
+	for (intptr_t i = 0; i < EARLY; i++)
+		CHECK(pthread_create(&threads[i], NULL, name_early, (void *)i) == 0);
+	(void)pthread_barrier_wait(&all_named);
+	(void)pthread_barrier_wait(&all_named);
+	CHECK(setup(state) == 0);
+	(void)pthread_barrier_wait(&all_named);
+	(void)pthread_barrier_wait(&all_named);
+	const char *text = dump();
+	CHECK(strstr(text, " early 1\n") != NULL && strstr(text, " early 3\n") != NULL);
+	CHECK(strstr(text, " early 0\n") == NULL);
+	(void)pthread_barrier_wait(&all_named);
+	for (int i = 0; i < EARLY; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	CHECK(CTL_SET(bool, "prof.active", false) == 0);
+	CHECK(ctl_do("prof.reset") == 0);
+}
+
 /* -- ways to allocate --------------------------------------------------------------------------------------- */
 
 static const size_t sizes[] = {1, 8, 16, 100, 1000, 4096, 14336, 14337, 20000, 32768, 32769, 100000, 3 * MIB};
@@ -806,6 +852,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(hook_of_ends, setup, teardown),
 	};
 	off_at_first(NULL);
+	named_early(NULL);
 	CHECK(CTL_SET(void *, "experimental.hooks.prof_sample", (void *)(uintptr_t)note_sample) == 0);
 	CHECK(CTL_SET(void *, "experimental.hooks.prof_sample_free", (void *)(uintptr_t)note_free) == 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
