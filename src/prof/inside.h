@@ -212,6 +212,8 @@ void stack_find(struct trace *trace, struct prof_thread *thread);
 /* Before the first sample. / What may allocate. */
 void stack_start(void);
 void stack_prepare(void);
+/* In the child: nothing is loaded here any more. */
+void stack_after_fork(void);
 
 /* Can the word at `at` be read, and whatever is between it and what is known already? *known grows, and is not asked for
  * again: stacks in use stay. */

@@ -39,6 +39,7 @@ typedef _Unwind_Ptr ip_function(struct _Unwind_Context *context);
 static ip_function *read_ip;             /* [const once walk is set] */
 static _Atomic(uintptr_t) walk;          /* [acquire/release] walk_function *; 0: there is none */
 static uintptr_t own_start, own_end;     /* of our functions    [const once there are samples] */
+static _Atomic(bool) forked;             /* [atomic] in this process, or by one before it */
 static _Atomic(prof_backtrace *) reader; /* [atomic] NULL: the one below */
 
 /* -- what to leave out ----------------------------------------------------------------------------------------- */
@@ -108,10 +109,17 @@ static unsigned read_by_dwarf(walk_function *function, void **frames, unsigned m
 	return state.used;
 }
 
+void stack_after_fork(void) {
+	store_relaxed(&forked, true);
+}
+
+/* In a child a lock of the loader's may be taken for good, by a thread of the parent that was loading something: it does
+ * without what is not there. */
 static void find_runtime(void) {
 	walk_function *function = _Unwind_Backtrace;
 	ip_function *ip = _Unwind_GetIP;
-	if ((function == NULL || ip == NULL) && dlopen != NULL && dlsym != NULL) {
+	bool may_load = !load_relaxed(&forked) && dlopen != NULL && dlsym != NULL;
+	if ((function == NULL || ip == NULL) && may_load) {
 		static void *runtime; /* stays */
 		runtime = dlopen(PATH, RTLD_LAZY | RTLD_LOCAL);
 		if (runtime == NULL)
