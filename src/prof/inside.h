@@ -130,6 +130,7 @@ struct trace {
 	struct site
 		*site; /* of the calling thread, and perhaps of another arena; NULL: it is not known, then: */
 	struct path path;
+	bool cut;                          /* a table was wrong: there are callers beyond the last */
 	unsigned depth;                    /* at most DEPTH_MAX, but while it is being read */
 	void *frames[DEPTH_MAX + OWN_MAX]; /* in one place: stacks of threads may be small */
 };
@@ -224,7 +225,8 @@ void stack_begin(uintptr_t at, struct extent *known);
 /* -- walk.c ---------------------------------------------------------------------------------------------------------- */
 
 /* Callers of the caller, innermost first, at most `most`; 0: cannot be told this way, and *known is as it was. With a thread,
- * whose the stack is: 0 as well if trace->site is known; else trace->path is what was followed. trace->frames is not used. */
+ * whose the stack is: 0 as well if trace->site is known; else trace->path is what was followed. Sets trace->cut; trace->frames is
+ * not used. */
 unsigned walk_read(void **frames, unsigned most, struct extent *known, struct trace *trace,
                    const struct prof_thread *thread);
 

@@ -199,7 +199,7 @@ static void read_own(struct trace *trace, unsigned *length, unsigned most, struc
 	if (trace->site != NULL)
 		return;
 	if (*length != 0) {
-		if (function != NULL)
+		if (function != NULL && !trace->cut)
 			audit(audit_walk(function, trace->frames, *length, most));
 		return;
 	}
