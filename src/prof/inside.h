@@ -112,7 +112,7 @@ struct site {
 	struct prof_counts freed; /* and by others                            [STACKS] */
 	uint64_t
 		pinned; /* bytes of pages that the live ones keep, by the last look      [who makes a view] */
-	uint64_t age;   /* nanoseconds, of the live ones together, by the last look      [who makes a view] */
+	double age;     /* nanoseconds, of the live ones together, by the last look      [who makes a view] */
 };
 
 /* One sampled block. */
@@ -238,14 +238,16 @@ struct view_thread {
 	uint64_t uid;
 	char name[PROF_NAME_MAX];
 	struct prof_counts live, all;
+	struct view_site *first; /* dump_text.c: its first one of the last stack that it had */
 };
 struct view_site {
 	void **frames; /* the same for all sites of a stack, which lie together */
 	size_t stack;
 	unsigned depth, arena;
-	const struct view_thread *thread;
+	struct view_thread *thread;
 	struct prof_counts live, all;
-	uint64_t pinned, age;
+	uint64_t pinned;
+	double age;
 };
 struct view {
 	size_t bytes; /* of all it has */
@@ -295,7 +297,7 @@ void dump_start(void);
 void dump_at_load(void);
 /* After a sample that stands for so many bytes. */
 void dump_consider(uint64_t bytes);
-/* False: names are not to be made up. */
+/* False: names are not to be made up, or it is too long. */
 bool dump_name_log(char name[PATH_MAX]);
 /* What the view holds is used up. */
 void dump_text(struct output *out, struct view *view);

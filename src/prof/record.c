@@ -114,7 +114,8 @@ static double share_of(const void *block) {
 static bool clear_pinned(struct node *node, void *opaque) {
 	struct site *site = container_of(node, struct site, node);
 	(void)opaque;
-	site->pinned = site->age = 0;
+	site->pinned = 0;
+	site->age = 0;
 	return true;
 }
 
@@ -124,7 +125,7 @@ static RACY bool add_pinned(struct node *node, void *opaque) {
 	const uint64_t *now = opaque;
 	const struct sample *sample = sample_of(node);
 	sample->site->pinned += (uint64_t)(share_of(sample->block) * (double)sample->eighths / 8);
-	sample->site->age += *now - size_min(*now, sample->born);
+	sample->site->age += (double)(*now - size_min(*now, sample->born));
 	return true;
 }
 
