@@ -214,7 +214,7 @@ static void read_own(struct trace *trace, unsigned *length, unsigned most, struc
 static void read_default(void **frames, unsigned *length, unsigned most) {
 	struct extent known = {0, 0};
 	struct trace trace = {.site = NULL};
-	read_own(&trace, length, most, &known, NULL);
+	read_own(&trace, length, (unsigned)size_min(most, DEPTH_MAX + OWN_MAX), &known, NULL);
 	memcpy(frames, trace.frames, *length * sizeof *frames);
 }
 
