@@ -260,7 +260,8 @@ struct view {
 	size_t sites, threads, stacks, used;
 	struct prof_counts live, all;
 };
-/* A copy of what is known now, but for what comes and goes while it is made; `pinned`: with the sites' pages and ages. False: no memory. */
+/* A copy of what is known now, but for what comes and goes while it is made; `pinned`: with the sites' pages and ages. False: no
+ * memory. */
 bool view_make(struct view *view, bool pinned);
 void view_end(struct view *view);
 void counts_add(struct prof_counts *sum, const struct prof_counts *one);

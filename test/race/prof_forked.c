@@ -13,7 +13,7 @@ int SUT(mallctl)(const char *name, void *old, size_t *old_size, void *new, size_
 
 enum { CHILDREN = 40 };
 
-static volatile bool stop;
+static _Atomic(bool) stop;
 static volatile unsigned depth;
 
 static void note_sample(const void *block, size_t size, void **frames, unsigned count, size_t usable) {
