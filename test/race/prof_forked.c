@@ -54,12 +54,14 @@ static void sample_in_child(void) {
 	CHECK(SUT(mallctl)("prof.active", NULL, NULL, &on, sizeof on) == 0);
 	for (int i = 0; i < 50; i++)
 		allocate(20);
-	CHECK(depth >= (TEST_TSAN ? 1 : 20));
+	CHECK(depth >= 20);
 	_exit(0);
 }
 
 int main(void) {
 	pthread_t threads[2];
+	if (TEST_TSAN)
+		return 77; /* its runtime brings an unwinder: nothing is loaded */
 	for (int i = 0; i < 2; i++)
 		CHECK(pthread_create(&threads[i], NULL, load, NULL) == 0);
 	for (int i = 0; i < CHILDREN; i++) {
