@@ -109,6 +109,7 @@ static void *bump(size_t size, size_t align) {
 
 void *base_take(enum base_kind kind, bool *fresh) {
 	size_t size = record_size(kind);
+	expect(size >= sizeof(struct free_record));
 	lock_take(&base_lock);
 	struct free_record *record = base.free[kind];
 	if (fresh != NULL)

@@ -43,7 +43,7 @@ enum base_kind {
  * Slot kinds are known already, and aligned to their whole size. Called at start. */
 void base_define(enum base_kind kind, size_t size);
 
-/* A record of the kind / back to its free list. NULL: no memory. *fresh (may be NULL) tells if it is all zero. */
+/* A record of the kind, whose size is known / back to its free list. NULL: no memory. *fresh (may be NULL) tells if it is all zero. */
 void *base_take(enum base_kind kind, bool *fresh);
 void base_give(enum base_kind kind, void *record);
 

@@ -6,9 +6,9 @@
 #include "prof/inside.h"
 
 struct lock stacks_lock = LOCK_INITIALIZER(RANK_STACKS);
-struct hash count_stacks, count_sites;                        /* [stacks_lock] */
-struct list count_threads = {&count_threads, &count_threads}; /* [stacks_lock] */
-static uint64_t next_uid;                                     /* [stacks_lock] */
+struct hash count_stacks, count_sites; /* [stacks_lock] */
+size_t count_frames, count_threads;    /* [stacks_lock] */
+static uint64_t next_uid;              /* [stacks_lock] */
 
 enum sort { LIVE, ALL, SORTS };
 static struct prof_requests small[CLASS_SMALL_LAST + 1][SORTS]; /* [stacks_lock] */
@@ -18,6 +18,7 @@ static _Atomic(uint32_t) forgettings;                           /* [atomic; writ
 void count_start(void) {
 	base_define(BASE_SITE, sizeof(struct site));
 	base_define(BASE_PROF_THREAD, sizeof(struct prof_thread));
+	base_define(BASE_SAMPLE, sizeof(struct sample));
 }
 
 /* -- threads --------------------------------------------------------------------------------------------------- */
@@ -30,7 +31,7 @@ static struct prof_thread *make_thread(void) {
 	store_relaxed(&thread->active, prof_thread_active_init());
 	lock_take(&stacks_lock);
 	thread->uid = next_uid++;
-	list_append(&count_threads, &thread->link);
+	count_threads++;
 	lock_drop(&stacks_lock);
 	return thread;
 }
@@ -45,7 +46,7 @@ struct prof_thread *count_thread(struct cache *self) {
 static void drop_thread(struct prof_thread *thread) REQUIRES(stacks_lock) {
 	if (!thread->ended || thread->sites != 0)
 		return;
-	list_remove(&thread->link);
+	count_threads--;
 	base_give(BASE_PROF_THREAD, thread);
 }
 
@@ -131,8 +132,10 @@ static struct stack *make_stack(const struct trace *trace, uint64_t key) REQUIRE
 		return NULL;
 	*stack = (struct stack){.node.key = key, .depth = (uint16_t)trace->depth, .lg_words = (uint16_t)lg};
 	memcpy(stack->frames, trace->frames, trace->depth * sizeof *stack->frames);
-	if (hash_enter(&count_stacks, &stack->node))
+	if (hash_enter(&count_stacks, &stack->node)) {
+		count_frames += stack->depth;
 		return stack;
+	}
 	base_give(BASE_SLOTS + (enum base_kind)lg, stack);
 	return NULL;
 }
@@ -153,6 +156,7 @@ void count_drop_stack(struct stack *stack) REQUIRES(stacks_lock) {
 	if (stack->users != 0)
 		return;
 	hash_remove(&count_stacks, &stack->node);
+	count_frames -= stack->depth;
 	base_give(BASE_SLOTS + (enum base_kind)stack->lg_words, stack);
 }
 

@@ -35,6 +35,8 @@ void prof_set_prefix(const char *wanted) {
 	lock_drop(&name_lock);
 }
 
+enum named { NAME_NONE, NAME_TOO_LONG, NAME_MADE };
+
 /* False: the program wants no names made up for it. */
 static bool begin_name(struct text *text) {
 	char space[64];
@@ -58,18 +60,18 @@ bool dump_name_log(char name[PATH_MAX]) {
 	if (!begin_name(&text))
 		return false;
 	text_add(&text, ".%lu.json", add_relaxed(&next_log, 1));
-	return true;
+	return !text.cut;
 }
 
-static bool make_name(char name[PATH_MAX], enum dump_trigger trigger) {
+static enum named make_name(char name[PATH_MAX], enum dump_trigger trigger) {
 	struct text text = text_over(name, PATH_MAX);
 	if (!begin_name(&text))
-		return false;
+		return NAME_NONE;
 	text_add(&text, ".%lu.%c", add_relaxed(&next_dump, 1), "fimu"[trigger]);
 	if (trigger != DUMP_FINAL)
 		text_add(&text, "%lu", add_relaxed(&next_of[trigger], 1));
 	text_add(&text, opt_now(prof_format) == PROF_FORMAT_PROTO ? ".pb" : ".heap");
-	return true;
+	return text.cut ? NAME_TOO_LONG : NAME_MADE;
 }
 
 /* -- writing --------------------------------------------------------------------------------------------------- */
@@ -116,17 +118,17 @@ static int dump_as(enum dump_trigger trigger, const char *name) {
 	int saved = errno;
 	void *was = event_suspend();
 	struct room *room = pages_take(sizeof *room);
-	bool named = room == NULL || name != NULL || make_name(room->name, trigger);
+	enum named named = room == NULL || name != NULL ? NAME_MADE : make_name(room->name, trigger);
 	enum dump_result result = DUMP_NOT_OPENED;
 	if (room == NULL)
 		result = DUMP_NOT_WRITTEN;
-	else if (named)
+	else if (named == NAME_MADE)
 		result = dump_to_file(room, name != NULL ? name : room->name);
 	event_resume(was);
 	errno = saved;
-	if (named && trigger != DUMP_ASKED && result == DUMP_NOT_OPENED)
+	if (named != NAME_NONE && trigger != DUMP_ASKED && result == DUMP_NOT_OPENED)
 		guard_warn("<ashlar>: failed to open \"%s\"\n", room->name);
-	if (named && trigger != DUMP_ASKED && result == DUMP_NOT_WRITTEN)
+	if (named != NAME_NONE && trigger != DUMP_ASKED && result == DUMP_NOT_WRITTEN)
 		guard_warn("<ashlar>: failed to write during heap profile flush\n");
 	if (room != NULL)
 		pages_give(room, sizeof *room);

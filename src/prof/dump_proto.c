@@ -341,7 +341,7 @@ static void put_labels(struct writer *writer, const struct view_site *site) {
 	else
 		put_label(writer, STRING_ARENA, 3, site->arena);
 	if (site->live.objects != 0)
-		put_label(writer, STRING_AGE, 3, site->age / site->live.objects / 1000000);
+		put_label(writer, STRING_AGE, 3, (uint64_t)(site->age / (double)site->live.objects / 1e6));
 }
 
 static void put_sample(struct writer *writer, const struct view_site *site) {

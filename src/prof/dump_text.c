@@ -68,7 +68,21 @@ static void put_frames(struct output *out, const struct view_site *site) {
 	output_text(out, "\n");
 }
 
-/* The sites [from, to) of one stack; those of a thread in several arenas are one line. */
+/* Those of one thread in several arenas become one: its first. */
+static void join_arenas(struct view_site *from, const struct view_site *to) {
+	for (struct view_site *site = from; site < to; site++) {
+		struct view_thread *thread = site->thread;
+		if (thread->first < from) {
+			thread->first = site;
+			continue;
+		}
+		counts_add(&thread->first->live, &site->live);
+		counts_add(&thread->first->all, &site->all);
+		site->live = site->all = (struct prof_counts){0};
+	}
+}
+
+/* The sites [from, to) of one stack, behind those of the stacks before. */
 static void put_stack(struct output *out, struct view_site *from, const struct view_site *to, double mean) {
 	struct prof_counts live = {0}, all = {0};
 	add_sites(from, to, &live, &all);
@@ -79,14 +93,8 @@ static void put_stack(struct output *out, struct view_site *from, const struct v
 	output_text(out, "  t*");
 	put_counts(out, &live, &all, mean);
 	output_text(out, "\n");
-	for (struct view_site *site = from; site < to; site++) {
-		for (struct view_site *other = site + 1; other < to; other++) {
-			if (other->thread != site->thread)
-				continue;
-			counts_add(&site->live, &other->live);
-			counts_add(&site->all, &other->all);
-			other->live = other->all = (struct prof_counts){0};
-		}
+	join_arenas(from, to);
+	for (const struct view_site *site = from; site < to; site++) {
 		if (!is_shown(&site->live, &site->all))
 			continue;
 		output_text(out, "  t%lu", site->thread->uid);

@@ -20,10 +20,12 @@ struct node {
 	struct node *next;
 	uint64_t key;
 };
+#define HASH_SEGMENTS 24u
 struct hash {
-	struct node **buckets; /* 2^lg; NULL: none yet */
-	unsigned lg;
-	size_t count;
+	struct node **segment[HASH_SEGMENTS];
+	size_t buckets; /* in use */
+	size_t count;   /* of nodes */
+	bool visited;   /* and does not grow meanwhile */
 };
 /* The chain a key belongs to; NULL: the table is empty. Its nodes may have other keys. */
 struct node **hash_chain(const struct hash *table, uint64_t key);
@@ -33,11 +35,10 @@ void hash_remove(struct hash *table, struct node *node);
 /* Takes out the nodes that are wanted, and hands each over when it is out, before it looks at the next. */
 void hash_sift(struct hash *table, bool (*wanted)(struct node *, void *), void (*take)(struct node *, void *),
                void *opaque);
+/* Visits each node, in slices: the lock is dropped in between. Others come and go meanwhile; one that stays is visited once.
+ * By one visitor at a time. False: `visit` was, and no more were visited. */
+bool hash_visit(struct hash *table, struct lock *lock, bool (*visit)(struct node *, void *), void *opaque);
 uint64_t hash_mix(uint64_t key);
-
-#define EACH_NODE(table, node) \
-	for (size_t b_ = 0; (table)->buckets != NULL && b_ < (size_t)1 << (table)->lg; b_++) \
-		for (struct node *node = (table)->buckets[b_]; node != NULL; node = node->next)
 
 /* -- count.c --------------------------------------------------------------------------------------------------------- */
 
@@ -50,9 +51,10 @@ struct stack {
 	uint32_t users; /* sites, and others who remember it                [STACKS] */
 	uint16_t depth;
 	uint16_t lg_words;  /* of its memory */
-	size_t place;       /* in a view that is being made                       [STACKS] */
-	void **view_frames; /*                                             [STACKS] */
+	uint32_t view;      /* the last one that it is in, [STACKS] */
 	uint32_t log_place; /* in a log that is being written      [who writes it] */
+	size_t place;       /* its place there             [STACKS] */
+	void **view_frames; /* and frames                  [STACKS] */
 	void *frames[];
 };
 
@@ -76,7 +78,6 @@ struct path {
 #define PATH_WAYS 4u /* of each set */
 
 struct prof_thread {
-	struct list link; /* all, oldest first                              [STACKS] */
 	uint64_t uid;
 	uint32_t sites;       /*                                         [STACKS] */
 	bool ended;           /*                                         [STACKS] */
@@ -87,7 +88,8 @@ struct prof_thread {
 	uint32_t spares;      /*                                       [owner thread] */
 	struct node *spare;   /* records of samples for the next ones  [owner thread] */
 	char name[PROF_NAME_MAX]; /*                                         [STACKS] */
-	size_t place;             /* in a view that is being made            [STACKS] */
+	uint32_t view;            /* the last one that it is in, [STACKS] */
+	size_t place;             /* and its place there         [STACKS] */
 	uint32_t log, log_index;  /* its place in the log of that number     [STACKS] */
 };
 
@@ -110,7 +112,7 @@ struct site {
 	struct prof_counts freed; /* and by others                            [STACKS] */
 	uint64_t
 		pinned; /* bytes of pages that the live ones keep, by the last look      [who makes a view] */
-	uint64_t age;   /* nanoseconds, of the live ones together, by the last look      [who makes a view] */
+	double age;     /* nanoseconds, of the live ones together, by the last look      [who makes a view] */
 };
 
 /* One sampled block. */
@@ -130,11 +132,13 @@ struct trace {
 	struct site
 		*site; /* of the calling thread, and perhaps of another arena; NULL: it is not known, then: */
 	struct path path;
+	bool cut;                          /* a table was wrong: there are callers beyond the last */
 	unsigned depth;                    /* at most DEPTH_MAX, but while it is being read */
 	void *frames[DEPTH_MAX + OWN_MAX]; /* in one place: stacks of threads may be small */
 };
 
 extern HIDDEN struct lock stacks_lock;
+/* Sizes of records: before anything is asked of the profiler, which names of threads may be long before it is switched on. */
 void count_start(void);
 /* The record of the calling thread, made if need be. NULL: no memory. */
 struct prof_thread *count_thread(struct cache *self);
@@ -157,10 +161,11 @@ void count_release(struct site *site) REQUIRES(stacks_lock);
 void count_forget(void);
 
 extern HIDDEN struct hash count_stacks, count_sites; /* [STACKS] */
-extern HIDDEN struct list count_threads;             /* [STACKS] */
+extern HIDDEN size_t count_frames, count_threads;    /* of all stacks; of all threads [STACKS] */
 
 /* -- record.c -------------------------------------------------------------------------------------------------------- */
 
+/* Before the first sample. */
 void record_start(void);
 /* Enters a sample of a block that the caller holds, and marks its page. False: no memory. */
 bool record_enter(struct sample *sample);
@@ -207,8 +212,11 @@ void stack_read(struct trace *trace, struct prof_thread *thread);
 /* The same, unless its site is known: then there are no frames. */
 void stack_find(struct trace *trace, struct prof_thread *thread);
 
-/* What may allocate. */
+/* Before the first sample. / What may allocate. */
+void stack_start(void);
 void stack_prepare(void);
+/* In the child: nothing is loaded here any more. */
+void stack_after_fork(void);
 
 /* Can the word at `at` be read, and whatever is between it and what is known already? *known grows, and is not asked for
  * again: stacks in use stay. */
@@ -219,7 +227,8 @@ void stack_begin(uintptr_t at, struct extent *known);
 /* -- walk.c ---------------------------------------------------------------------------------------------------------- */
 
 /* Callers of the caller, innermost first, at most `most`; 0: cannot be told this way, and *known is as it was. With a thread,
- * whose the stack is: 0 as well if trace->site is known; else trace->path is what was followed. trace->frames is not used. */
+ * whose the stack is: 0 as well if trace->site is known; else trace->path is what was followed. Sets trace->cut; trace->frames is
+ * not used. */
 unsigned walk_read(void **frames, unsigned most, struct extent *known, struct trace *trace,
                    const struct prof_thread *thread);
 
@@ -229,24 +238,30 @@ struct view_thread {
 	uint64_t uid;
 	char name[PROF_NAME_MAX];
 	struct prof_counts live, all;
+	struct view_site *first; /* dump_text.c: its first one of the last stack that it had */
 };
 struct view_site {
 	void **frames; /* the same for all sites of a stack, which lie together */
+	size_t stack;
 	unsigned depth, arena;
-	const struct view_thread *thread;
+	struct view_thread *thread;
 	struct prof_counts live, all;
-	uint64_t pinned, age;
+	uint64_t pinned;
+	double age;
 };
 struct view {
 	size_t bytes; /* of all it has */
 	struct view_site *site;
 	struct view_thread *thread;
-	size_t *first; /* one past the last site of each stack */
-	void **frames;
-	size_t sites, threads, stacks;
+	struct view_stack {
+		size_t next, end; /* of its sites, while they are sorted */
+	} * stack;
+	void **frames; /* of all stacks */
+	size_t sites, threads, stacks, used;
 	struct prof_counts live, all;
 };
-/* A copy of what is known now; `pinned`: with the sites' pages and ages. False: no memory. */
+/* A copy of what is known now, but for what comes and goes while it is made; `pinned`: with the sites' pages and ages. False: no
+ * memory. */
 bool view_make(struct view *view, bool pinned);
 void view_end(struct view *view);
 void counts_add(struct prof_counts *sum, const struct prof_counts *one);
@@ -283,7 +298,7 @@ void dump_start(void);
 void dump_at_load(void);
 /* After a sample that stands for so many bytes. */
 void dump_consider(uint64_t bytes);
-/* False: names are not to be made up. */
+/* False: names are not to be made up, or it is too long. */
 bool dump_name_log(char name[PATH_MAX]);
 /* What the view holds is used up. */
 void dump_text(struct output *out, struct view *view);

@@ -260,4 +260,5 @@ STARTUP void log_end(void) {
 
 void prof_after_fork(void) {
 	store_relaxed(&state, LOG_OFF);
+	stack_after_fork();
 }

@@ -17,7 +17,6 @@ _Atomic(size_t) prof_live;
 void record_start(void) {
 	for (unsigned i = 0; i < SHARDS; i++)
 		lock_init(&shards[i].lock, RANK_SAMPLES);
-	base_define(BASE_SAMPLE, sizeof(struct sample));
 }
 
 static struct sample *sample_of(struct node *node) {
@@ -112,26 +111,29 @@ static double share_of(const void *block) {
 	return (double)(pages * PAGE) / (double)(open < regions ? regions - open : 1);
 }
 
+static bool clear_pinned(struct node *node, void *opaque) {
+	struct site *site = container_of(node, struct site, node);
+	(void)opaque;
+	site->pinned = 0;
+	site->age = 0;
+	return true;
+}
+
 /* Reads what changes under the locks of bins, which may not be waited for here. A site stays while a record of the shard is
  * counted in it, so samples in other shards go on meanwhile. */
-RACY void record_note_pinned(void) {
+static RACY bool add_pinned(struct node *node, void *opaque) {
+	const uint64_t *now = opaque;
+	const struct sample *sample = sample_of(node);
+	sample->site->pinned += (uint64_t)(share_of(sample->block) * (double)sample->eighths / 8);
+	sample->site->age += (double)(*now - size_min(*now, sample->born));
+	return true;
+}
+
+void record_note_pinned(void) {
 	uint64_t now = sample_now();
-	lock_take(&stacks_lock);
-	EACH_NODE(&count_sites, node) {
-		struct site *site = container_of(node, struct site, node);
-		site->pinned = site->age = 0;
-	}
-	lock_drop(&stacks_lock);
-	for (unsigned i = 0; i < SHARDS; i++) {
-		lock_take(&shards[i].lock);
-		EACH_NODE(&shards[i].samples, node) {
-			struct sample *sample = sample_of(node);
-			sample->site->pinned +=
-				(uint64_t)(share_of(sample->block) * (double)sample->eighths / 8);
-			sample->site->age += now - size_min(now, sample->born);
-		}
-		lock_drop(&shards[i].lock);
-	}
+	(void)hash_visit(&count_sites, &stacks_lock, clear_pinned, NULL);
+	for (unsigned i = 0; i < SHARDS; i++)
+		(void)hash_visit(&shards[i].samples, &shards[i].lock, add_pinned, &now);
 }
 
 /* Samples of one arena, or with NULL of all, on their way out of a shard. */

@@ -77,10 +77,8 @@ static void announce(void) REQUIRES(switch_lock) {
 static void make_known(void) REQUIRES(switch_lock) {
 	if (load_relaxed(&known))
 		return;
-	count_start();
 	record_start();
-	recent_start();
-	log_define();
+	stack_start();
 	store_release(&known, true);
 }
 
@@ -290,6 +288,9 @@ void prof_lower(struct sample *lifted, void *block, size_t asked, bool resized) 
 STARTUP void prof_start(void) {
 	event_hooks.distance = distance;
 	event_hooks.reset = reset_arena;
+	count_start();
+	recent_start();
+	log_define();
 	lock_take(&switch_lock);
 	set_rate((unsigned)opt.lg_prof_sample);
 	store_relaxed(&thread_active, opt.prof_thread_active_init);

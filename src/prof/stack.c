@@ -38,13 +38,14 @@ typedef _Unwind_Ptr ip_function(struct _Unwind_Context *context);
 
 static ip_function *read_ip;             /* [const once walk is set] */
 static _Atomic(uintptr_t) walk;          /* [acquire/release] walk_function *; 0: there is none */
-static uintptr_t own_start, own_end;     /* of our functions    [const once walk is set, or never known] */
+static uintptr_t own_start, own_end;     /* of our functions    [const once there are samples] */
+static _Atomic(bool) forked;             /* [atomic] in this process, or by one before it */
 static _Atomic(prof_backtrace *) reader; /* [atomic] NULL: the one below */
 
 /* -- what to leave out ----------------------------------------------------------------------------------------- */
 
 /* No lock of the loader's is taken for it: see dump_proto.c. */
-static void find_own(void) {
+void stack_start(void) {
 	uintptr_t base = (uintptr_t)&__ehdr_start;
 	const ElfW(Phdr) *part = (const ElfW(Phdr) *)(base + __ehdr_start.e_phoff);
 	own_start = (uintptr_t)__start_ashlar_text;
@@ -108,10 +109,17 @@ static unsigned read_by_dwarf(walk_function *function, void **frames, unsigned m
 	return state.used;
 }
 
+void stack_after_fork(void) {
+	store_relaxed(&forked, true);
+}
+
+/* In a child a lock of the loader's may be taken for good, by a thread of the parent that was loading something: it does
+ * without what is not there. */
 static void find_runtime(void) {
 	walk_function *function = _Unwind_Backtrace;
 	ip_function *ip = _Unwind_GetIP;
-	if ((function == NULL || ip == NULL) && dlopen != NULL && dlsym != NULL) {
+	bool may_load = !load_relaxed(&forked) && dlopen != NULL && dlsym != NULL;
+	if ((function == NULL || ip == NULL) && may_load) {
 		static void *runtime; /* stays */
 		runtime = dlopen(PATH, RTLD_LAZY | RTLD_LOCAL);
 		if (runtime == NULL)
@@ -129,7 +137,6 @@ void stack_prepare(void) {
 	if (load_acquire(&walk) != 0)
 		return;
 	void *was = event_suspend();
-	find_own();
 	find_runtime();
 	event_resume(was);
 }
@@ -192,7 +199,7 @@ static void read_own(struct trace *trace, unsigned *length, unsigned most, struc
 	if (trace->site != NULL)
 		return;
 	if (*length != 0) {
-		if (function != NULL)
+		if (function != NULL && !trace->cut)
 			audit(audit_walk(function, trace->frames, *length, most));
 		return;
 	}
@@ -207,7 +214,7 @@ static void read_own(struct trace *trace, unsigned *length, unsigned most, struc
 static void read_default(void **frames, unsigned *length, unsigned most) {
 	struct extent known = {0, 0};
 	struct trace trace = {.site = NULL};
-	read_own(&trace, length, most, &known, NULL);
+	read_own(&trace, length, (unsigned)size_min(most, DEPTH_MAX + OWN_MAX), &known, NULL);
 	memcpy(frames, trace.frames, *length * sizeof *frames);
 }
 

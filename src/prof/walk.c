@@ -16,7 +16,8 @@
  * not as simple as this (signal frames, expressions, code without tables) is left to the runtime's unwinder.
  *
  * Tables can be wrong: a word is read only above the last frame, at most STEP_MAX from it, and where everything from here
- * to there can be read. */
+ * to there can be read; or, where a program changes stacks and rbp leads to the one before, where a frame can be read there.
+ * Else the stack ends, and the runtime's unwinder, which checks nothing, is not asked. */
 #define _GNU_SOURCE 1
 #include <dlfcn.h>
 #include <elf.h>
@@ -90,17 +91,19 @@ struct machine {
 	int64_t data_align;
 	struct row row, first, aside[REMEMBER];
 	unsigned kept_aside;
+	bool wrong; /* no table says so */
 };
 
-enum operand { NONE, ULEB, SLEB, BLOCK, ONE = 0x11, TWO = 0x12, FOUR = 0x14, STOP = 0x20 };
+/* STOP: left to the runtime; WRONG: there is no such operation, and the runtime would abort. */
+enum operand { NONE, ULEB, SLEB, BLOCK, ONE = 0x11, TWO = 0x12, FOUR = 0x14, STOP = 0x20, WRONG = 0x40 };
 
 static const uint8_t operands[][2] = {
-	[0x01] = {STOP},          [0x02] = {ONE},         [0x03] = {TWO},           [0x04] = {FOUR},
-	[0x05] = {ULEB, ULEB},    [0x06] = {ULEB},        [0x07] = {ULEB},          [0x08] = {ULEB},
-	[0x09] = {ULEB, ULEB},    [0x0c] = {ULEB, ULEB},  [0x0d] = {ULEB},          [0x0e] = {ULEB},
-	[0x0f] = {BLOCK},         [0x10] = {ULEB, BLOCK}, [0x11] = {ULEB, SLEB},    [0x12] = {ULEB, SLEB},
-	[0x13] = {SLEB},          [0x14] = {ULEB, ULEB},  [0x15] = {ULEB, SLEB},    [0x16] = {ULEB, BLOCK},
-	[0x17 ... 0x2d] = {STOP}, [0x2e] = {ULEB},        [0x2f ... 0x3f] = {STOP},
+	[0x01] = {STOP},           [0x02] = {ONE},         [0x03] = {TWO},        [0x04] = {FOUR},
+	[0x05] = {ULEB, ULEB},     [0x06] = {ULEB},        [0x07] = {ULEB},       [0x08] = {ULEB},
+	[0x09] = {ULEB, ULEB},     [0x0c] = {ULEB, ULEB},  [0x0d] = {ULEB},       [0x0e] = {ULEB},
+	[0x0f] = {BLOCK},          [0x10] = {ULEB, BLOCK}, [0x11] = {ULEB, SLEB}, [0x12] = {ULEB, SLEB},
+	[0x13] = {SLEB},           [0x14] = {ULEB, ULEB},  [0x15] = {ULEB, SLEB}, [0x16] = {ULEB, BLOCK},
+	[0x17 ... 0x2d] = {WRONG}, [0x2e] = {ULEB},        [0x2f] = {STOP},       [0x30 ... 0x3f] = {WRONG},
 };
 
 static uint64_t take_operand(struct cursor *cursor, unsigned kind) {
@@ -144,8 +147,10 @@ static void apply_to_register(struct machine *machine, unsigned operation, uint6
 }
 
 static bool put_aside(struct machine *machine, bool back) {
-	if (machine->kept_aside == (back ? 0 : REMEMBER))
+	if (machine->kept_aside == (back ? 0 : REMEMBER)) {
+		machine->wrong = back;
 		return false;
+	}
 	if (back)
 		machine->row = machine->aside[--machine->kept_aside];
 	else
@@ -205,8 +210,10 @@ static bool step(struct machine *machine, struct cursor *cursor) {
 	default:
 		break;
 	}
-	if (operands[low][0] == STOP)
+	if (operands[low][0] >= STOP) {
+		machine->wrong = operands[low][0] == WRONG;
 		return false;
+	}
 	uint64_t first = take_operand(cursor, operands[low][0]),
 		 second = take_operand(cursor, operands[low][1]);
 	return apply(machine, low, first, second);
@@ -255,14 +262,14 @@ static struct cursor record_at(const uint8_t *at) {
 	return (struct cursor){at, length == UINT32_MAX ? at : at + length};
 }
 
-/* The rule at an address of the function described here. */
-static bool read_fde(const uint8_t *fde, uintptr_t pc, struct row *row) {
+/* machine->row: the rule at an address of the function described here. False: it is not understood, or wrong. */
+static bool read_fde(const uint8_t *fde, uintptr_t pc, struct machine *machine) {
 	struct cursor cursor = record_at(fde);
 	const uint8_t *field = cursor.at;
 	int64_t back = take_signed4(&cursor);
 	struct cursor cie = record_at(field - back);
-	struct machine machine = {.at = 0};
-	if (cursor.at == cursor.end || !read_cie(&cie, &machine))
+	*machine = (struct machine){.at = 0};
+	if (cursor.at == cursor.end || !read_cie(&cie, machine))
 		return false;
 	uintptr_t start = (uintptr_t)cursor.at;
 	start += (uintptr_t)take_signed4(&cursor);
@@ -270,14 +277,11 @@ static bool read_fde(const uint8_t *fde, uintptr_t pc, struct row *row) {
 	if (pc - start >= size || augmentation > (size_t)(cursor.end - cursor.at))
 		return false;
 	cursor.at += augmentation;
-	if (!run(&machine, cie, UINT64_MAX))
+	if (!run(machine, cie, UINT64_MAX))
 		return false;
-	machine.first = machine.row;
-	machine.at = 0;
-	if (!run(&machine, cursor, pc - start))
-		return false;
-	*row = machine.row;
-	return true;
+	machine->first = machine->row;
+	machine->at = 0;
+	return run(machine, cursor, pc - start);
 }
 
 /* -- objects --------------------------------------------------------------------------------------------------- */
@@ -442,21 +446,24 @@ static uint64_t mix_description(struct object *object, const uint8_t *fde) {
 
 /*   63       32 31                2 1    0
  *   | rbp at    | offset            | kind |       rbp at: from the frame's end; 0: it is the same      */
-enum { RULE_NONE, RULE_RSP, RULE_RBP, RULE_END };
+enum { RULE_NONE, RULE_RSP, RULE_RBP, RULE_END, RULE_WRONG = RULE_END | 1 << 2 };
 
 static uint64_t work_out(const uint8_t *fde, uintptr_t at) {
-	struct row row = {.base = 0};
-	if (!read_fde(fde, at, &row))
-		return RULE_NONE;
-	if (row.ra.how == KEPT_NOWHERE)
+	struct machine machine;
+	bool understood = read_fde(fde, at, &machine);
+	const struct row *row = &machine.row;
+	if (machine.wrong)
+		return RULE_WRONG;
+	if (understood && row->ra.how == KEPT_NOWHERE)
 		return RULE_END;
-	bool simple = (row.base == RSP || row.base == RBP) && row.ra.how == KEPT_AT && row.ra.offset == -8 &&
-	              row.offset > 0 && row.offset < 1 << 29 &&
-	              (row.rbp.how == KEPT_SAME || (row.rbp.how == KEPT_AT && row.rbp.offset < 0));
-	if (!simple)
+	if (!understood || (row->base != RSP && row->base != RBP) || row->ra.how != KEPT_AT ||
+	    row->ra.offset != -8 || (row->rbp.how != KEPT_SAME && row->rbp.how != KEPT_AT))
 		return RULE_NONE;
-	uint64_t rbp = row.rbp.how == KEPT_AT ? (uint32_t)(int32_t)row.rbp.offset : 0;
-	return rbp << 32 | (uint64_t)row.offset << 2 | (row.base == RSP ? RULE_RSP : RULE_RBP);
+	int64_t saved = row->rbp.how == KEPT_AT ? row->rbp.offset : -16;
+	if (row->offset <= 0 || row->offset >= 1 << 29 || saved >= 0 || saved < INT32_MIN)
+		return RULE_WRONG;
+	uint64_t rbp = row->rbp.how == KEPT_AT ? (uint32_t)(int32_t)saved : 0;
+	return rbp << 32 | (uint64_t)row->offset << 2 | (row->base == RSP ? RULE_RSP : RULE_RBP);
 }
 
 static struct rule {
@@ -516,16 +523,26 @@ static void note_fp(struct path *path, const struct spot *spot) {
 		path_add(path, spot->fp_at, spot->fp);
 }
 
+/* Does the frame [lowest, end) lie on another stack? What can be read is known anew there. */
+static bool is_elsewhere(uintptr_t lowest, uintptr_t end, struct extent *seen) {
+	struct extent other = {round_down(lowest, PAGE), round_down(lowest, PAGE)};
+	if (end - lowest > STEP_MAX || !stack_is_readable(end - 1, &other))
+		return false;
+	*seen = other;
+	return true;
+}
+
 /* On to the caller. False: that is not where the rule leads. */
 __attribute__((no_sanitize("address"))) static bool climb(struct spot *spot, uint64_t rule,
                                                           struct extent *seen, struct path *path) {
 	bool by_fp = (rule & 3) == RULE_RBP;
 	uintptr_t end = (by_fp ? spot->fp : spot->sp) + (rule >> 2 & 0x3fffffff), step = end - spot->sp;
-	if (step < sizeof end || step > STEP_MAX || step % sizeof end != 0)
+	uintptr_t saved = end + (uintptr_t)(int32_t)(rule >> 32), lowest = size_min(saved, end - sizeof end);
+	if (end % sizeof end != 0)
 		return false;
-	uintptr_t saved = end + (uintptr_t)(int32_t)(rule >> 32);
-	if ((saved != end && saved - spot->sp > step - sizeof end) ||
-	    (end > seen->end && !stack_is_readable(end - 1, seen)))
+	bool above = step >= sizeof end && step <= STEP_MAX && lowest >= spot->sp &&
+	             (end <= seen->end || stack_is_readable(end - 1, seen));
+	if (!above && (!by_fp || !is_elsewhere(lowest, end, seen)))
 		return false;
 	if (by_fp)
 		note_fp(path, spot);
@@ -554,21 +571,26 @@ unsigned walk_read(void **frames, unsigned most, struct extent *known, struct tr
 	                 : "=r"(spot.pc), "=r"(spot.sp), "=r"(spot.fp));
 	stack_begin(spot.sp, &seen);
 	begin_path(&trace->path, &spot);
+	trace->cut = false;
 	trace->site = thread == NULL ? NULL : path_find(thread, &trace->path, &seen);
 	if (trace->site != NULL)
 		return 0;
 	while (used < most) {
 		uint64_t rule = rule_of(&object, spot.pc);
 		unsigned kind = rule & 3;
-		if (kind == RULE_END)
-			break;
-		if (kind == RULE_NONE || !climb(&spot, rule, &seen, &trace->path))
+		if (kind == RULE_NONE)
 			return 0;
-		if (spot.pc == 0)
+		trace->cut =
+			rule == RULE_WRONG || (kind != RULE_END && !climb(&spot, rule, &seen, &trace->path));
+		if (kind == RULE_END || trace->cut || spot.pc == 0)
 			break;
 		frames[used++] = (void *)spot.pc;
 	}
-	*known = seen;
+	bool here = trace->path.sp - seen.start < seen.end - seen.start;
+	if (here)
+		*known = seen;
+	if (!here || trace->cut)
+		trace->path.words = 0;
 	return used;
 }
 

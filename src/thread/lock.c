@@ -153,6 +153,17 @@ void lock_drop(struct lock *lock) NO_LOCK_ANALYSIS {
 		os_wake(&lock->state, 1);
 }
 
+/* Who waits is asleep, and comes too late where the lock is taken again at once. */
+void lock_pass(struct lock *lock) NO_LOCK_ANALYSIS {
+	static const uint64_t moment = 50000; /* ns: to wake up and take it */
+	_Atomic(uint32_t) never = 0;
+	bool wanted = load_relaxed(&lock->waiting) != 0;
+	lock_drop(lock);
+	if (wanted)
+		os_wait(&never, 0, moment);
+	lock_take(lock);
+}
+
 #define EACH_LOCK(rank, lock) \
 	for (int rank = 0; rank < RANK_COUNT; rank++) \
 		for (struct lock *lock = load_acquire(&registry[rank]); lock != NULL; lock = lock->next)

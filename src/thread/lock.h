@@ -75,6 +75,8 @@ void lock_init(struct lock *lock, enum lock_rank rank);
 void lock_take(struct lock *lock) ACQUIRES(lock);
 bool lock_try(struct lock *lock) TRY_ACQUIRES(true, lock);
 void lock_drop(struct lock *lock) RELEASES(lock);
+/* Drops it and takes it again, after one who waits, if anybody does. */
+void lock_pass(struct lock *lock) REQUIRES(lock);
 
 /* What a lock counted. */
 struct lock_counts {

@@ -6,6 +6,7 @@
 #include "ctl.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -44,6 +45,8 @@ static void note_free(const void *ptr, size_t usable) {
 	freed_bytes += usable;
 	last_freed = ptr;
 }
+
+typedef void prof_reader(void **frames, unsigned *length, unsigned most);
 
 struct text {
 	char data[1 << 20];
@@ -128,6 +131,52 @@ static void off_at_first(void **state) {
 	CHECK(ctl_write("experimental.prof_recent.alloc_max", &most, sizeof most) == ENOENT);
 	CHECK(CTL_SET(bool, "prof.active", false) == 0);
 	CHECK(CTL_SET(bool, "prof.gdump", false) == 0);
+}
+
+enum { EARLY = 4 };
+static pthread_barrier_t all_named;
+
+static void *name_early(void *argument) {
+	char name[16];
+	(void)snprintf(name, sizeof name, "early %d", (int)(intptr_t)argument);
+	CHECK(CTL_SET(const char *, "thread.prof.name", name) == 0);
+	CHECK(CTL_SET(bool, "thread.prof.active", argument != NULL) == 0);
+	(void)pthread_barrier_wait(&all_named);
+	for (size_t i = 0; i < 2000; i++)
+		free(malloc(i * 10));
+	CHECK(strcmp(CTL_GET(const char *, "thread.prof.name"), name) == 0);
+	CHECK(CTL_GET(bool, "thread.prof.active") == (argument != NULL));
+	(void)pthread_barrier_wait(&all_named); /* it is on now */
+	(void)pthread_barrier_wait(&all_named);
+	free(malloc(1));
+	CHECK(ctl_do("thread.tcache.flush") == 0);
+	free(malloc(5 * MIB));
+	void *block = malloc(1000);
+	(void)pthread_barrier_wait(&all_named);
+	(void)pthread_barrier_wait(&all_named); /* dumped */
+	free(block);
+	return NULL;
+}
+
+/* What a thread says of itself while profiling was never on holds when it is. */
+static void named_early(void **state) {
+	pthread_t threads[EARLY];
+	CHECK(pthread_barrier_init(&all_named, NULL, EARLY + 1) == 0);
+	for (intptr_t i = 0; i < EARLY; i++)
+		CHECK(pthread_create(&threads[i], NULL, name_early, (void *)i) == 0);
+	(void)pthread_barrier_wait(&all_named);
+	(void)pthread_barrier_wait(&all_named);
+	CHECK(setup(state) == 0);
+	(void)pthread_barrier_wait(&all_named);
+	(void)pthread_barrier_wait(&all_named);
+	const char *text = dump();
+	CHECK(strstr(text, " early 1\n") != NULL && strstr(text, " early 3\n") != NULL);
+	CHECK(strstr(text, " early 0\n") == NULL);
+	(void)pthread_barrier_wait(&all_named);
+	for (int i = 0; i < EARLY; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	CHECK(CTL_SET(bool, "prof.active", false) == 0);
+	CHECK(ctl_do("prof.reset") == 0);
 }
 
 /* -- ways to allocate --------------------------------------------------------------------------------------- */
@@ -330,6 +379,12 @@ static void dumps(void **state) {
 		(void)snprintf(expected, sizeof expected, "prof-test.%d.%d.m%d.heap", (int)getpid(), i, i);
 		CHECK(strcmp(dumped, expected) == 0 && access(expected, R_OK) == 0 && unlink(expected) == 0);
 	}
+	static char prefix[PATH_MAX];
+	for (size_t i = 0; i < sizeof prefix - 10; i++)
+		prefix[i] = i % 2 == 0 ? '.' : '/';
+	CHECK(CTL_SET(const char *, "prof.prefix", prefix) ==
+	      0); /* what follows would not be part of the name */
+	CHECK(CTL_SET(const char *, "prof.dump", NULL) == EFAULT);
 	CHECK(CTL_SET(const char *, "prof.dump", "prof-named") == 0);
 	CHECK(strcmp(dumped, "prof-named") == 0 && unlink("prof-named") == 0);
 	CHECK(CTL_SET(const char *, "prof.dump", "/no/such/place") == EFAULT);
@@ -495,6 +550,34 @@ static void reader_of_the_program(void **state) {
 	CHECK(CTL_SET(void *, "experimental.hooks.prof_backtrace", old) == 0);
 	free(block);
 	CHECK(strstr(dump(), "@ 0x1111 0x2222\n") == NULL);
+}
+
+static prof_reader *usual_reader;
+static unsigned most_read;
+
+/* Asks for more than anybody keeps. */
+static void greedy_reader(void **frames, unsigned *length, unsigned most) {
+	static void *many[2000];
+	unsigned got = 0;
+	usual_reader(many, &got, 2000);
+	most_read = got > most_read ? got : most_read;
+	*length = got < most ? got : most;
+	memcpy(frames, many, *length * sizeof *frames);
+}
+
+__attribute__((noinline)) static void *deep_call(unsigned more) {
+	void *block = more == 0 ? malloc(3000) : deep_call(more - 1);
+	TEST_HIDE(block);
+	return block;
+}
+
+static void reader_that_wants_more(void **state) {
+	(void)state;
+	usual_reader = CTL_GET(prof_reader *, "experimental.hooks.prof_backtrace");
+	CHECK(CTL_SET(prof_reader *, "experimental.hooks.prof_backtrace", greedy_reader) == 0);
+	free(deep_call(1000));
+	CHECK(CTL_SET(prof_reader *, "experimental.hooks.prof_backtrace", usual_reader) == 0);
+	CHECK(most_read >= 128 && most_read < 1000);
 }
 
 /* Whatever the program was compiled for, it ends. */
@@ -795,6 +878,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(names_of_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(stack_begins_at_the_caller, setup, teardown),
 		cmocka_unit_test_setup_teardown(reader_of_the_program, setup, teardown),
+		cmocka_unit_test_setup_teardown(reader_that_wants_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(frame_pointers, setup, teardown),
 		cmocka_unit_test_setup_teardown(recent_list, setup, teardown),
 		cmocka_unit_test_setup_teardown(log_of_samples, setup, teardown),
@@ -806,6 +890,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(hook_of_ends, setup, teardown),
 	};
 	off_at_first(NULL);
+	named_early(NULL);
 	CHECK(CTL_SET(void *, "experimental.hooks.prof_sample", (void *)(uintptr_t)note_sample) == 0);
 	CHECK(CTL_SET(void *, "experimental.hooks.prof_sample_free", (void *)(uintptr_t)note_free) == 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 # heap_v2 text: totals by the formula, threads, two dumps against each other, and every way a file can be broken.
+import json
 import math
+import os
 import pathlib
+import re
 import sys
 import tempfile
 
@@ -130,7 +133,6 @@ BROKEN = [
     ("heap_v2/5\n\nMAPPED_LIBRARIES:\njunk\n", "line 4: a mapping"),
     ("heap_v2/5\n\nMAPPED_LIBRARIES:\n10-20 r-xp junk\n", "line 4: a mapping's offset"),
     ("heap_v2/5\n\nMAPPED_LIBRARIES:\n20-10 r-xp 0 0:0 0\n", "line 4: a mapping"),
-    ("heap_v2/5\n\nMAPPED_LIBRARIES:\n10-30 r-xp 0 0:0 0\n20-40 r-xp 0 0:0 0\n", "mappings overlap"),
     ("heap profile: 0: 0 [0: 0] @ heap_v2/5\n 1: 2 [3: 4] 0x1\n", "line 2: a stack"),
     ("\0\0\0\n", "byte 0: no field"),
     ("garbage\n", "byte"),
@@ -155,6 +157,36 @@ def check_broken(folder):
     check("there is alloc_objects alloc_space inuse_objects inuse_space" in err, err)
     _, err = run("--quiet", "--pinned", SMALL, status=1)
     check("no pinned_space" in err, err)
+
+
+def check_overlaps(folder):
+    """A program may change its mappings while the system lists them."""
+    path = folder / "overlaps.heap"
+    lines = ["10-30 r-xp 0 0:0 0 /a", "20-40 r-xp 1000 0:0 0 /b", "22-28 r-xp 0 0:0 0 /c", "40-50 r-xp 0 0:0 0 /d"]
+    for rows in (lines, lines[::-1]):
+        path.write_text("heap_v2/1\n  t*: 4: 40 [0: 0]\n" + "".join(f"@ 0x{at:x}\n  t*: 1: 10 [0: 0]\n" for at in (0x21, 0x29, 0x31, 0x41)) +
+                        "\nMAPPED_LIBRARIES:\n" + "\n".join(rows) + "\n")
+        rows, _ = top("--quiet", path)
+        equal({name: row[1] for name, row in rows.items()}, {"[a]": 20, "[b]": 10, "[d]": 10}, "mappings that overlap")
+
+
+def check_pipe(folder):
+    """A mapping may be called like a pipe, which is not waited for."""
+    pipe, path = folder / "pipe", folder / "pipe.heap"
+    os.mkfifo(pipe)
+    path.write_text(f"heap_v2/1\n  t*: 1: 10 [0: 0]\n@ 0x21\n  t*: 1: 10 [0: 0]\n\nMAPPED_LIBRARIES:\n10-30 r-xp 0 0:0 0 {pipe}\n")
+    _, err = run(path)
+    check("no ELF file" in err, err)
+
+
+def check_title(folder):
+    """A file may be called anything; the page of the flame graph is text all the same."""
+    page = folder / "page.html"
+    path = os.fsdecode(os.fsencode(folder) + b"/odd\n\xff\xc3\xa9.heap")
+    pathlib.Path(path).write_text(TEXT)
+    run("--quiet", "--no-symbols", "--flame", page, path)
+    title = re.search(rb'{"title":("[^"]*")', page.read_bytes()).group(1)
+    equal(json.loads(title.decode()), f"{folder}/odd??\u00e9.heap", "the title")
 
 
 def check_usage():
@@ -188,6 +220,9 @@ with tempfile.TemporaryDirectory() as name:
     check_limits()
     check_filters()
     check_broken(here)
+    check_overlaps(here)
+    check_pipe(here)
+    check_title(here)
     check_usage()
     check_remarks()
 end()

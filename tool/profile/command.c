@@ -375,8 +375,7 @@ static char *title(const struct request *request) {
 		bytes_add(&text, i == 0 ? " against " : " ", i == 0 ? 9 : 1);
 		bytes_add(&text, request->bases.texts[i], strlen(request->bases.texts[i]));
 	}
-	bytes_add(&text, "", 1);
-	return (char *)text.data;
+	return clean_copy((const char *)text.data, text.length);
 }
 
 /* 3 when more is there than the user allows. */

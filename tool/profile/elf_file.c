@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MOST_DEPTH 64
@@ -39,6 +40,17 @@ static bool has_code(Elf *file) {
 	return true;
 }
 
+/* A profile may name anything; devices and pipes are not waited for. */
+static int open_regular(const char *path) {
+	struct stat status;
+	int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (file >= 0 && (fstat(file, &status) != 0 || !S_ISREG(status.st_mode))) {
+		close(file);
+		return -1;
+	}
+	return file;
+}
+
 bool elf_open(struct elf *elf, const char *path, char *debug_path) {
 	/* The library keeps both addresses. */
 	static char *kept_path;
@@ -50,7 +62,7 @@ bool elf_open(struct elf *elf, const char *path, char *debug_path) {
 	};
 	*elf = (struct elf){0};
 	kept_path = debug_path;
-	int file = open(path, O_RDONLY | O_CLOEXEC);
+	int file = open_regular(path);
 	if (file < 0)
 		return false;
 	elf->dwfl = dwfl_begin(&callbacks);

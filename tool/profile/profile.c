@@ -120,8 +120,7 @@ static size_t utf8_length(const unsigned char *at, size_t left) {
 	return length;
 }
 
-/* A text that can be shown anywhere. */
-static char *clean_copy(const char *bytes, size_t length) {
+char *clean_copy(const char *bytes, size_t length) {
 	unsigned char *copy = zeroed(length + 1, 1);
 	memcpy(copy, bytes, length);
 	for (size_t at = 0; at < length;) {

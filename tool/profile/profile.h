@@ -123,6 +123,8 @@ void profile_start(struct profile *profile);
 void profile_free(struct profile *profile);
 
 /* The number of a text; bytes that are no UTF-8 become '?', as do control characters. */
+/* A text that can be shown anywhere: UTF-8 without control characters. To be freed. */
+char *clean_copy(const char *bytes, size_t length);
 uint32_t profile_text(struct profile *profile, const char *bytes, size_t length);
 uint32_t profile_word(struct profile *profile, const char *text);
 const char *text_of(const struct profile *profile, uint32_t number);

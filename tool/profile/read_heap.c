@@ -271,6 +271,25 @@ static uint32_t mapping_of(const struct profile *profile, size_t first, uint64_t
 	return inside ? (uint32_t)low : NO_NUMBER;
 }
 
+/* The system's list is made in pieces, between which a program may change its mappings: of two that overlap the one that
+ * begins later loses what the other has. */
+static void cut_overlaps(struct profile *profile, size_t first) {
+	size_t kept = first;
+	uint64_t end = 0;
+	for (size_t i = first; i < profile->mapping_count; i++) {
+		struct mapping mapping = profile->mappings[i];
+		if (mapping.limit <= end)
+			continue;
+		if (mapping.start < end) {
+			mapping.offset += end - mapping.start;
+			mapping.start = end;
+		}
+		end = mapping.limit;
+		profile->mappings[kept++] = mapping;
+	}
+	profile->mapping_count = kept;
+}
+
 static bool read_mappings(struct reader *reader, size_t first_location) {
 	struct profile *profile = reader->profile;
 	size_t first = profile->mapping_count;
@@ -281,10 +300,7 @@ static bool read_mappings(struct reader *reader, size_t first_location) {
 	if (profile->mapping_count > first)
 		qsort(profile->mappings + first, profile->mapping_count - first, sizeof *profile->mappings,
 		      by_start);
-	for (size_t i = first; i + 1 < profile->mapping_count; i++) {
-		if (profile->mappings[i].limit > profile->mappings[i + 1].start)
-			return failure_say(reader->failure, "mappings overlap");
-	}
+	cut_overlaps(profile, first);
 	for (size_t i = first_location; i < profile->location_count; i++)
 		profile->locations[i].mapping = mapping_of(profile, first, profile->locations[i].address);
 	return true;
