@@ -49,7 +49,7 @@ size_t arena_oversize_threshold(void) {
 	return settings.oversize;
 }
 
-void arena_prepare(const struct arena_settings *wanted) {
+STARTUP void arena_prepare(const struct arena_settings *wanted) {
 	settings = *wanted;
 	settings.limit = (unsigned)size_min(settings.limit, ARENA_LIMIT - 1);
 	if (settings.oversize < LARGE_MIN || settings.oversize > SIZE_LIMIT)
@@ -78,7 +78,7 @@ int64_t arena_default_decay(enum page_state state) {
 }
 
 /* -1 is longest. */
-static void settle_pool_decay(uint64_t now) {
+static STARTUP void settle_pool_decay(uint64_t now) {
 	int64_t longest = 0;
 	EACH_ARENA (arena, i) {
 		int64_t ms = load_relaxed(&arena->pages.decay[PAGE_DIRTY].ms);
@@ -112,7 +112,7 @@ static void name_arena(struct arena *arena) REQUIRES(arenas_lock) {
 		text_add(&text, "%s_%u", arena->manual ? "manual" : "auto", arena->index);
 }
 
-static void enter(struct arena *arena) REQUIRES(arenas_lock) {
+static STARTUP void enter(struct arena *arena) REQUIRES(arenas_lock) {
 	arena->born = os_now();
 	arena->node = os_node();
 	name_arena(arena);
@@ -121,7 +121,7 @@ static void enter(struct arena *arena) REQUIRES(arenas_lock) {
 }
 
 /* Makes an automatic arena. NULL: no memory. */
-static struct arena *make_automatic(unsigned index) REQUIRES(arenas_lock) {
+static STARTUP struct arena *make_automatic(unsigned index) REQUIRES(arenas_lock) {
 	struct arena *arena = base_alloc(sizeof(struct arena), CACHE_LINE);
 	if (arena == NULL)
 		return NULL;
@@ -147,7 +147,7 @@ struct arena *arena_make(unsigned index) {
 	return arena;
 }
 
-bool arena_make_first(void) {
+STARTUP bool arena_make_first(void) {
 	return arena_make(0) != NULL;
 }
 

@@ -74,7 +74,7 @@ static size_t share_of(unsigned count) {
 	return size_max(part, SHARE_MIN);
 }
 
-void cache_start(const struct cache_settings *wanted) {
+STARTUP void cache_start(const struct cache_settings *wanted) {
 	settings = *wanted;
 	size_t every =
 		settings.collect_bytes == 0 ? COLLECT_EVERY : size_max(settings.collect_bytes / KIB, 1);

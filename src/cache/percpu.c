@@ -66,7 +66,7 @@ bool percpu_start(size_t bytes) {
 	return true;
 }
 
-void percpu_set_share(size_t bytes) {
+STARTUP void percpu_set_share(size_t bytes) {
 	store_relaxed(&share, bytes);
 }
 

@@ -21,12 +21,12 @@ static unsigned limit(unsigned class) {
 	return (unsigned)size_min(TRANSFER_SLOTS, TRANSFER_BYTES / class_info[class].bytes);
 }
 
-void transfer_start(void) {
+STARTUP void transfer_start(void) {
 	for (unsigned class = 0; class < CLASS_COUNT; class ++)
 		lock_init(&transfers[class].lock, RANK_TRANSFER);
 }
 
-void transfer_enable(bool several_threads) {
+STARTUP void transfer_enable(bool several_threads) {
 	store_relaxed(&enabled, several_threads);
 }
 

@@ -46,7 +46,7 @@ static bool parse_digits(struct piece piece, uint64_t *out) {
 }
 
 /* Blanks, a sign, digits. */
-static bool parse_number(struct piece piece, bool *negative, uint64_t *out) {
+static STARTUP bool parse_number(struct piece piece, bool *negative, uint64_t *out) {
 	while (piece.length > 0 && (*piece.text == ' ' || (*piece.text >= '\t' && *piece.text <= '\r')))
 		piece = piece_after(piece, 1);
 	*negative = piece.length > 0 && *piece.text == '-';
@@ -238,7 +238,7 @@ static enum verdict parse_limit(struct piece piece, size_t whole, uint64_t *byte
 	return VALUE_GOOD;
 }
 
-bool option_limit(const struct option_limit *limit, size_t whole, size_t *bytes) {
+STARTUP bool option_limit(const struct option_limit *limit, size_t whole, size_t *bytes) {
 	return parse_limit((struct piece){limit->text, strlen(limit->text)}, whole, bytes) == VALUE_GOOD;
 }
 
@@ -337,7 +337,7 @@ static enum verdict set_ranges(const struct option *option, struct piece value) 
 	return VALUE_GOOD;
 }
 
-bool option_range(const struct option_ranges *ranges, unsigned class, unsigned *value) {
+STARTUP bool option_range(const struct option_ranges *ranges, unsigned class, unsigned *value) {
 	unsigned above = ranges->above[class];
 	if (above == 0)
 		return false;

@@ -92,7 +92,7 @@ const struct option *option_of(const void *field) {
 	return option;
 }
 
-bool option_was_set(const void *field) {
+STARTUP bool option_was_set(const void *field) {
 	return was_set[option_of(field) - table];
 }
 
@@ -244,7 +244,7 @@ static const char *read_pair(struct reading *reading, const char *text) {
 	return end + 1;
 }
 
-static void read_source(struct reading *reading, const char *text) {
+static STARTUP void read_source(struct reading *reading, const char *text) {
 	if (text != NULL && *text == 0)
 		text = NULL;
 	while (text != NULL)
@@ -265,7 +265,7 @@ static const char *const source_names[OPTION_SOURCES] = {
 	"string pointed to by the global variable malloc_conf_2_conf_harder",
 };
 
-void options_read(const char *const texts[OPTION_SOURCES]) {
+STARTUP void options_read(const char *const texts[OPTION_SOURCES]) {
 	struct reading reading = {.first_pass = true};
 	opt = option_defaults;
 	memset(was_set, 0, sizeof was_set);
@@ -340,7 +340,7 @@ const char *option_source(enum option_source source) {
 	return sources[source];
 }
 
-void options_start(void) {
+STARTUP void options_start(void) {
 	static char link[PATH_MAX];
 	sources[SOURCE_BUILD] = ASHLAR_CONF;
 	sources[SOURCE_VARIABLE] = malloc_conf;

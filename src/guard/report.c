@@ -157,7 +157,7 @@ static void report_check(const char *function, const char *condition, const void
 	os_abort();
 }
 
-void guard_start(void) {
+STARTUP void guard_start(void) {
 	event_hooks.misuse = report_misuse;
 	check_report = report_check;
 }

@@ -18,7 +18,7 @@ static struct {
 	enum base_huge huge;                  /*                                 [const after start] */
 } base;
 
-void base_start(enum base_huge huge) {
+STARTUP void base_start(enum base_huge huge) {
 	base.huge = huge;
 }
 
@@ -32,7 +32,7 @@ static size_t record_align(enum base_kind kind) {
 	return kind >= BASE_SLOTS ? power : size_min(power, CACHE_LINE);
 }
 
-void base_define(enum base_kind kind, size_t size) {
+STARTUP void base_define(enum base_kind kind, size_t size) {
 	base.size[kind] = size;
 }
 
@@ -95,7 +95,7 @@ static bool is_span(enum base_kind kind) {
 	return kind == BASE_SPAN || kind == BASE_SLAB;
 }
 
-static void *bump(size_t size, size_t align) {
+static STARTUP void *bump(size_t size, size_t align) {
 	uintptr_t at = round_up(base.next, align);
 	if (base.next == 0 || at + size > base.end) {
 		if (!add_block(size + align))
@@ -137,7 +137,7 @@ void base_give(enum base_kind kind, void *memory) {
 	lock_drop(&base_lock);
 }
 
-void *base_alloc(size_t size, size_t align) {
+STARTUP void *base_alloc(size_t size, size_t align) {
 	lock_take(&base_lock);
 	void *memory = bump(size, align);
 	lock_drop(&base_lock);

@@ -31,7 +31,7 @@ static size_t page_in_leaf(uintptr_t addr) {
 	return (addr >> PAGE_SHIFT) & (LEAF_PAGES - 1);
 }
 
-uintptr_t map_open_home(void) {
+STARTUP uintptr_t map_open_home(void) {
 	const uintptr_t window = (uintptr_t)1 << HOME_SHIFT;
 	void *table;
 	if (os_map(NULL, HOME_PAGES, &table) != 0)

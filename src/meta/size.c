@@ -29,7 +29,7 @@ const uint8_t class_table[CACHED_MAX / 8 + 1] = {
 
 bool size_large_rounded;
 
-void size_set_large_classes(bool rounded) {
+STARTUP void size_set_large_classes(bool rounded) {
 	size_large_rounded = rounded;
 }
 

@@ -32,7 +32,8 @@ struct walk {
 };
 
 /* Reads the file `name` of the group the walk is at. False when it does not exist or its path is too long. */
-static bool read_group_file(const char *root, struct walk *walk, const char *name, char *line, size_t size) {
+static STARTUP bool read_group_file(const char *root, struct walk *walk, const char *name, char *line,
+                                    size_t size) {
 	char path[PATH_SIZE];
 	struct text text = text_over(path, sizeof path);
 	text_add(&text, "%s%s%.*s/%s", root, walk->mount, (int)walk->length, walk->group, name);
@@ -56,7 +57,7 @@ static bool read_quota(const char *root, struct walk *walk, uint64_t *quota, uin
 	return file_take_number(&at, period) && *period != 0;
 }
 
-static void lower_cpus(const char *root, struct walk *walk, struct os_group *group) {
+static STARTUP void lower_cpus(const char *root, struct walk *walk, struct os_group *group) {
 	uint64_t quota = 0, period = 0;
 	if (!read_quota(root, walk, &quota, &period))
 		return;
@@ -78,7 +79,7 @@ static void lower_bytes(const char *root, struct walk *walk, const char *file, s
 		*limit = size_max((size_t)bytes, 1); /* 0 stands for none */
 }
 
-static void lower_memory(const char *root, struct walk *walk, struct os_group *group) {
+static STARTUP void lower_memory(const char *root, struct walk *walk, struct os_group *group) {
 	const char *most = walk->first_version ? "memory.limit_in_bytes" : "memory.max";
 	lower_bytes(root, walk, most, &group->memory_max);
 	if (!walk->first_version)
@@ -165,7 +166,7 @@ static void lower_by_line(const char *root, const char *line, size_t length, str
 			lower_by(&controllers[i], root, walk, group);
 }
 
-void os_read_group(const char *root, const char *membership, struct os_group *group) {
+STARTUP void os_read_group(const char *root, const char *membership, struct os_group *group) {
 	while (*membership != 0) {
 		size_t length = (size_t)(strchrnul(membership, '\n') - membership);
 		lower_by_line(root, membership, length, group);

@@ -31,7 +31,7 @@ static size_t read_all(int fd, char *buffer, size_t size) {
 	return used;
 }
 
-bool file_read(const char *path, char *buffer, size_t size) {
+STARTUP bool file_read(const char *path, char *buffer, size_t size) {
 	int saved = errno;
 	size_t used = 0;
 	int fd = file_open(path, O_RDONLY);
@@ -44,7 +44,7 @@ bool file_read(const char *path, char *buffer, size_t size) {
 	return used != 0;
 }
 
-bool file_take_number(const char **at, uint64_t *out) {
+STARTUP bool file_take_number(const char **at, uint64_t *out) {
 	const char *p = *at;
 	while (*p == ' ' || *p == '\t' || *p == '\n')
 		p++;
@@ -115,14 +115,14 @@ void os_write(int fd, const char *data, size_t size) {
 	(void)os_write_all(fd, data, size);
 }
 
-const char *os_env(const char *name) {
+STARTUP const char *os_env(const char *name) {
 	int saved = errno;
 	const char *value = secure_getenv(name);
 	errno = saved;
 	return value;
 }
 
-bool os_read_link(const char *path, char *buffer, size_t size) {
+STARTUP bool os_read_link(const char *path, char *buffer, size_t size) {
 	int saved = errno;
 	ssize_t length = readlink(path, buffer, size);
 	errno = saved;

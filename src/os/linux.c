@@ -73,7 +73,7 @@ static int map_aligned(size_t size, void **out) {
 	return 0;
 }
 
-int os_map(void *hint, size_t size, void **out) {
+STARTUP int os_map(void *hint, size_t size, void **out) {
 	void *got = NULL;
 	int error = map(hint, size, 0, &got);
 	if (error != 0)
@@ -104,7 +104,7 @@ int os_purge(void *addr, size_t size) {
 	return error;
 }
 
-bool os_try_purge(void) {
+STARTUP bool os_try_purge(void) {
 	void *page = NULL;
 	if (os_map(NULL, os.page_size, &page) != 0 || page == NULL)
 		return true; /* short of memory just now: nothing is known */
@@ -300,6 +300,6 @@ int os_collapse(void *addr, size_t size) {
 	return advise(addr, size, MADV_COLLAPSE);
 }
 
-int os_huge_pages(void *addr, size_t size, bool wanted) {
+STARTUP int os_huge_pages(void *addr, size_t size, bool wanted) {
 	return advise(addr, size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }

@@ -35,7 +35,7 @@ static uint64_t read_clock(clockid_t clock) {
 	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
 }
 
-uint64_t os_now(void) {
+STARTUP uint64_t os_now(void) {
 	return read_clock(CLOCK_MONOTONIC);
 }
 
@@ -79,11 +79,11 @@ void os_yield(void) {
 	errno = saved;
 }
 
-uint32_t os_thread_id(void) {
+STARTUP uint32_t os_thread_id(void) {
 	return (uint32_t)syscall(SYS_gettid);
 }
 
-uint32_t os_process_id(void) {
+STARTUP uint32_t os_process_id(void) {
 	return (uint32_t)getpid();
 }
 
@@ -109,7 +109,7 @@ unsigned os_cpu(void) {
 }
 
 /* By the system call: the function of that name came with glibc 2.29. */
-unsigned os_node(void) {
+STARTUP unsigned os_node(void) {
 	int saved = errno;
 	unsigned node = 0;
 	if (syscall(SYS_getcpu, NULL, &node, NULL) != 0)
@@ -129,7 +129,7 @@ static bool read_cpus(cpu_set_t *set) {
 	return known;
 }
 
-void os_note_cpus(void) {
+STARTUP void os_note_cpus(void) {
 	if (!read_cpus(noted))
 		memset(noted, 0, sizeof noted);
 }

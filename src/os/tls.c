@@ -21,7 +21,7 @@ static bool contains(const struct dl_phdr_info *info, uintptr_t addr) {
 
 /* A module loaded at program start has its block in every thread from the beginning; one loaded later gets it on first
  * use, which has not happened yet when this is asked. */
-static int look_at(struct dl_phdr_info *info, size_t size, void *argument) {
+static STARTUP int look_at(struct dl_phdr_info *info, size_t size, void *argument) {
 	struct search *search = argument;
 	if (!contains(info, search->inside))
 		return 0;
@@ -31,7 +31,7 @@ static int look_at(struct dl_phdr_info *info, size_t size, void *argument) {
 	return 1;
 }
 
-bool os_tls_is_static(void) {
+STARTUP bool os_tls_is_static(void) {
 	struct search search = {.inside = (uintptr_t)&os};
 	(void)dl_iterate_phdr(look_at, &search);
 	return search.is_static;

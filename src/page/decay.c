@@ -26,7 +26,7 @@ void decay_set(struct decay *decay, int64_t ms, uint64_t now) {
 	set_deadline(decay);
 }
 
-void decay_init(struct decay *decay, int64_t ms, uint64_t now, uint64_t seed) {
+STARTUP void decay_init(struct decay *decay, int64_t ms, uint64_t now, uint64_t seed) {
 	decay->jitter_state = seed;
 	decay_set(decay, ms, now);
 }

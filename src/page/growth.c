@@ -5,7 +5,7 @@
 
 _Atomic(bool) growth_watched; /* [atomic] */
 
-void page_watch_growth(bool watched) {
+STARTUP void page_watch_growth(bool watched) {
 	store_relaxed(&growth_watched, watched);
 }
 

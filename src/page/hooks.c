@@ -7,14 +7,14 @@
 static struct page_settings settings = {.dss = PAGE_DSS_SECONDARY}; /* [const after start] */
 static _Atomic(uint8_t) default_dss = PAGE_DSS_SECONDARY;           /* [atomic] */
 
-void page_prepare(const struct page_settings *wanted) {
+STARTUP void page_prepare(const struct page_settings *wanted) {
 	settings = *wanted;
 	fence_every[SPAN_SLAB] = wanted->fence_slabs;
 	fence_every[SPAN_LARGE] = wanted->fence_larges;
 	page_set_default_dss(wanted->dss);
 }
 
-enum page_dss page_default_dss(void) {
+STARTUP enum page_dss page_default_dss(void) {
 	return (enum page_dss)load_relaxed(&default_dss);
 }
 

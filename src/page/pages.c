@@ -361,7 +361,8 @@ bool page_resize(struct pages *pages, struct span *span, size_t count) {
 	return done;
 }
 
-void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES], uint64_t now) {
+STARTUP void pages_init(struct pages *pages, struct pool *pool, const int64_t decay_ms[PAGE_STATES],
+                        uint64_t now) {
 	if (load_relaxed(&pages->lock.registered) == 0) /* an arena that is used again has its lock */
 		lock_init(&pages->lock, RANK_PAGES);
 	lock_take(&pages->lock); /* and may have readers who found it before */

@@ -530,7 +530,7 @@ bool pool_allow_move(struct pool *pool, size_t count) {
 	return allowed;
 }
 
-void pool_init(struct pool *pool, uintptr_t hint, int64_t dirty_ms, uint64_t now) {
+STARTUP void pool_init(struct pool *pool, uintptr_t hint, int64_t dirty_ms, uint64_t now) {
 	if (load_relaxed(&pool->lock.registered) == 0) /* a record that is reused has its lock */
 		lock_init(&pool->lock, RANK_POOL);
 	lock_take(&pool->lock);

@@ -297,7 +297,7 @@ bool page_purges_at_once(void) {
 	return load_relaxed(&at_once);
 }
 
-void page_note_decay(enum page_state state, int64_t ms) {
+STARTUP void page_note_decay(enum page_state state, int64_t ms) {
 	if (state == PAGE_DIRTY && ms == 0)
 		store_relaxed(&at_once, true);
 }

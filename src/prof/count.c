@@ -15,7 +15,7 @@ static struct prof_requests small[CLASS_SMALL_LAST + 1][SORTS]; /* [stacks_lock]
 static struct prof_requests large[LARGE_CLASSES][SORTS];        /* [stacks_lock] */
 static _Atomic(uint32_t) forgettings;                           /* [atomic; written under stacks_lock] */
 
-void count_start(void) {
+STARTUP void count_start(void) {
 	base_define(BASE_SITE, sizeof(struct site));
 	base_define(BASE_PROF_THREAD, sizeof(struct prof_thread));
 	base_define(BASE_SAMPLE, sizeof(struct sample));

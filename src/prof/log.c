@@ -39,7 +39,7 @@ static uint32_t thread_count;              /*                                   
 static uint64_t started;                   /*                                               [stacks_lock] */
 static char file_name[PATH_MAX];           /*                                               [stacks_lock] */
 
-void log_define(void) {
+STARTUP void log_define(void) {
 	base_define(BASE_LOG_ENTRY, sizeof(struct entry));
 	base_define(BASE_LOG_THREAD, sizeof(struct log_thread));
 }

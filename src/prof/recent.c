@@ -54,7 +54,7 @@ static void set_most(ssize_t number) {
 	store_relaxed(&most, number);
 }
 
-void recent_start(void) {
+STARTUP void recent_start(void) {
 	base_define(BASE_RECENT, sizeof(struct recent));
 	set_most(opt.prof_recent_alloc_max);
 }

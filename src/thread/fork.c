@@ -28,6 +28,6 @@ static void after_in_child(void) {
 	prof_after_fork();
 }
 
-void fork_start(void) {
+STARTUP void fork_start(void) {
 	(void)pthread_atfork(before, after_in_parent, after_in_child);
 }

@@ -231,7 +231,7 @@ static size_t resolve(const struct option_limit *option, enum limit_kind kind) {
 	return kind == LIMIT_SOFT ? most - most / SPARE_PART : 0;
 }
 
-void limit_start(void) {
+STARTUP void limit_start(void) {
 	store_relaxed(&limits[LIMIT_SOFT], resolve(&opt.memory_limit_soft, LIMIT_SOFT));
 	store_relaxed(&limits[LIMIT_HARD], resolve(&opt.memory_limit_hard, LIMIT_HARD));
 	watch();

@@ -60,7 +60,7 @@ static bool passes(const struct lock *lock) {
 	return unlikely(load_relaxed(&lock->registered) == HELD_BY_ALL) && is_forker();
 }
 
-static COLD void enter_registry(struct lock *lock) {
+STARTUP static COLD void enter_registry(struct lock *lock) {
 	bool holds = is_forker();
 	if (!holds)
 		word_take(&closed);
@@ -73,7 +73,7 @@ static COLD void enter_registry(struct lock *lock) {
 		word_drop(&closed);
 }
 
-void lock_init(struct lock *lock, enum lock_rank rank) {
+STARTUP void lock_init(struct lock *lock, enum lock_rank rank) {
 	*lock = (struct lock){.rank = (uint16_t)rank};
 	enter_registry(lock);
 }
@@ -124,7 +124,7 @@ static NOINLINE void take_contended(struct lock *lock) {
 	wait_for(lock);
 }
 
-void lock_take(struct lock *lock) NO_LOCK_ANALYSIS {
+STARTUP void lock_take(struct lock *lock) NO_LOCK_ANALYSIS {
 	rank_check(lock);
 	if (unlikely(load_acquire(&lock->registered) == UNREGISTERED))
 		enter_registry(lock);
@@ -145,7 +145,7 @@ bool lock_try(struct lock *lock) NO_LOCK_ANALYSIS {
 	return true;
 }
 
-void lock_drop(struct lock *lock) NO_LOCK_ANALYSIS {
+STARTUP void lock_drop(struct lock *lock) NO_LOCK_ANALYSIS {
 	rank_note(lock, false);
 	if (passes(lock))
 		return;

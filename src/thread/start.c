@@ -180,7 +180,7 @@ static bool start(bool fast) {
 	return true;
 }
 
-bool thread_start(void) {
+STARTUP bool thread_start(void) {
 	if (likely(load_acquire(&ready)))
 		return true;
 	uint32_t self = os_thread_id();

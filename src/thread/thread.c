@@ -24,7 +24,7 @@ static _Atomic(bool) has_orphans;        /* [atomic; written under threads_lock]
 static _Atomic(unsigned) count;          /* [atomic; written under threads_lock] */
 static _Atomic(uint32_t) trims;          /* [atomic] times that all threads were asked to flush */
 
-void word_start(bool fixed) {
+STARTUP void word_start(bool fixed) {
 	known.word_is_fixed = fixed;
 	if (fixed)
 		lane.word = (ptrdiff_t)((uintptr_t)&word - tls_pointer());
@@ -135,7 +135,7 @@ static void end(void *argument) {
 	arena_leave(arena);
 }
 
-bool thread_prepare_end(void) {
+STARTUP bool thread_prepare_end(void) {
 	return pthread_key_create(&known.end_key, end) == 0;
 }
 

@@ -49,7 +49,7 @@ static _Atomic(uint32_t)
 static _Atomic(uint64_t) runs;  /* [atomic; written by the helper] */
 static _Atomic(uint64_t) slept; /* nanoseconds between runs  [atomic; written by the helper] */
 
-void tick_start(void) {
+STARTUP void tick_start(void) {
 	uint64_t ms = opt.dirty_decay_ms > 0 ? (uint64_t)opt.dirty_decay_ms : (uint64_t)DECAY_STEPS * 50;
 	step = size_max(size_min(ms * MS / DECAY_STEPS, STEP_MAX), MS);
 	store_relaxed(&asked_for, opt.background_thread);

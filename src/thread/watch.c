@@ -43,7 +43,7 @@ static struct watch *watch_of(struct cache *front) {
 	return container_of(front, struct watch, front);
 }
 
-void watch_start(void) {
+STARTUP void watch_start(void) {
 	if (opt.stats_interval >= 0) {
 		interval = (uint64_t)size_max((size_t)opt.stats_interval, 1);
 		interval_part = (uint64_t)size_max(size_min(interval / INTERVAL_PARTS, INTERVAL_PART), 1);

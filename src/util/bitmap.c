@@ -36,7 +36,7 @@ void bitmap_clear_range(uint64_t *map, unsigned from, unsigned count) {
 	map[part.last] &= ~part.tail;
 }
 
-unsigned bitmap_count_range(const uint64_t *map, unsigned from, unsigned count) {
+STARTUP unsigned bitmap_count_range(const uint64_t *map, unsigned from, unsigned count) {
 	if (count == 0)
 		return 0;
 	struct part part = part_of(from, count);

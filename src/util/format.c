@@ -26,7 +26,8 @@ static void put_times(struct text *text, char c, size_t times) {
 		put(text, c);
 }
 
-static void put_padded(struct text *text, const char *string, size_t length, const struct conversion *how) {
+static STARTUP void put_padded(struct text *text, const char *string, size_t length,
+                               const struct conversion *how) {
 	size_t pad = how->width > length ? how->width - length : 0;
 	if (!how->left)
 		put_times(text, ' ', pad);
@@ -37,7 +38,8 @@ static void put_padded(struct text *text, const char *string, size_t length, con
 }
 
 /* Prefix: a sign, "0x", or nothing; zeroes come after it, blanks before. */
-static void put_number(struct text *text, uint64_t value, const char *prefix, const struct conversion *how) {
+static STARTUP void put_number(struct text *text, uint64_t value, const char *prefix,
+                               const struct conversion *how) {
 	char digits[24];
 	size_t at = sizeof digits, prefix_length = strlen(prefix);
 	unsigned base = how->verb == 'x' || how->verb == 'p' ? 16 : 10;
@@ -104,7 +106,7 @@ static void put_char(struct text *text, char c, const struct conversion *how) {
 	put_padded(text, &c, 1, how);
 }
 
-void text_add_list(struct text *text, const char *format, va_list args) {
+STARTUP void text_add_list(struct text *text, const char *format, va_list args) {
 	while (*format != 0) {
 		if (*format != '%') {
 			put(text, *format++);
@@ -143,7 +145,7 @@ void text_add_list(struct text *text, const char *format, va_list args) {
 	}
 }
 
-void text_add(struct text *text, const char *format, ...) {
+STARTUP void text_add(struct text *text, const char *format, ...) {
 	va_list args;
 	va_start(args, format);
 	text_add_list(text, format, args);
