@@ -178,8 +178,19 @@ __attribute__((no_sanitize("address"))) static unsigned read_by_frames(void **fr
 /* -- all of them ----------------------------------------------------------------------------------------------- */
 
 #if ASHLAR_DEBUG >= 2
+#define AUDIT_STACK (12 * KIB) /* what the audit and the runtime's unwinder need */
+
+/* Is there room on this stack, before its guard page? */
+static bool has_room(void) {
+	const char *here = __builtin_frame_address(0);
+	for (size_t below = PAGE; below <= AUDIT_STACK; below += PAGE)
+		if (!os_readable(here - below))
+			return false;
+	return true;
+}
+
 /* What was walked is what the runtime finds. */
-static void audit_walk(walk_function *function, void **walked, unsigned length, unsigned most) {
+static NOINLINE void compare(walk_function *function, void **walked, unsigned length, unsigned most) {
 	void *frames[DEPTH_MAX + OWN_MAX] = {NULL}, *copy[DEPTH_MAX + OWN_MAX] = {NULL};
 	memcpy(copy, walked, length * sizeof *copy);
 	bool cut = length == most;
@@ -188,6 +199,11 @@ static void audit_walk(walk_function *function, void **walked, unsigned length, 
 	unsigned common = cut || other > own ? (unsigned)size_min(own, other) : own;
 	must(cut || own == other, walked);
 	must(memcmp(copy, frames, common * sizeof *copy) == 0, walked);
+}
+
+static void audit_walk(walk_function *function, void **walked, unsigned length, unsigned most) {
+	if (has_room())
+		compare(function, walked, length, most);
 }
 #endif
 
