@@ -17,11 +17,11 @@
 enum { LOCKS = 1 << 13, PARTS = 8, BUCKETS = 40 * PARTS, TRIES = 10001 };
 
 static const char *const names[RANK_COUNT] = {
-	[RANK_START] = "start",     [RANK_PURGE] = "purge",     [RANK_CTL] = "ctl",
-	[RANK_THREADS] = "threads", [RANK_ARENAS] = "arenas",   [RANK_TRANSFER] = "transfer",
-	[RANK_BIN] = "bin",         [RANK_PAGES] = "pages",     [RANK_POOL] = "pool",
-	[RANK_MAP] = "map",         [RANK_SAMPLES] = "samples", [RANK_STACKS] = "stacks",
-	[RANK_BASE] = "base",
+	[RANK_START] = "start",       [RANK_PURGE] = "purge",   [RANK_CTL] = "ctl",
+	[RANK_THREADS] = "threads",   [RANK_ARENAS] = "arenas", [RANK_CPUS] = "cpus",
+	[RANK_TRANSFER] = "transfer", [RANK_BIN] = "bin",       [RANK_PAGES] = "pages",
+	[RANK_POOL] = "pool",         [RANK_MAP] = "map",       [RANK_SAMPLES] = "samples",
+	[RANK_STACKS] = "stacks",     [RANK_BASE] = "base",
 };
 
 /* Of one lock. */

@@ -58,7 +58,12 @@ def parse(text):
 
 def choose(names, top, extra):
     """An ordered {name: file} for the names; extra holds NAME=FILE texts that define or replace names."""
-    given = dict(parse(text) for text in extra)
+    given = {}
+    for text in extra:
+        name, file = parse(text)
+        if name in given:
+            raise Missing(f"\"{text}\": {name} is given twice")
+        given[name] = file
     if names is None:
         names = ([] if OURS in given else [OURS]) + list(given) + [n for n in PEERS if n not in given]
     names = names + [name for name in given if name not in names]

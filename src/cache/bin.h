@@ -104,7 +104,9 @@ struct cache {
 	uint32_t trims;        /* of them it has heeded: see thread_trim */
 	int32_t patience;      /* calls until the thread looks at the clock: none left at 0 or below */
 	bool lavish;           /* some bin was granted more than CACHE_UNIT */
-	bool percpu;           /* bins stay closed: blocks come from and go to the CPU's stacks (percpu.h) */
+	/* the first one of the program's that blocks came from, since the last flush; where `shared` is NULL  [atomic] */
+	_Atomic(const struct arena *) manual;
+	bool percpu;        /* bins stay closed: blocks come from and go to the CPU's stacks (percpu.h) */
 	uint8_t next_class; /* to collect */
 	bool hit;      /* the block just taken is to be sampled; whoever takes it looks, and resets this */
 	uint8_t limit; /* largest class cached now: max_class, or CLASS_NONE */

@@ -82,14 +82,14 @@ STARTUP void cache_start(const struct cache_settings *wanted) {
 	base_define(BASE_CACHE, sizeof(struct cache));
 	start_most();
 	if (settings.percpu && settings.enabled)
-		(void)percpu_start(share_of(settings.cpus));
+		(void)percpu_start();
 	cache_note_threads(1);
 	transfer_start();
 }
 
 void cache_note_threads(unsigned count) {
 	store_relaxed(&share, share_of(count));
-	percpu_set_share(share_of(settings.cpus));
+	percpu_set_share(share_of(settings.cpus), share_of(1));
 	transfer_enable(count > 1);
 }
 
@@ -268,7 +268,7 @@ static bool send(struct cache *cache, unsigned class, void **blocks, unsigned co
 
 /* The same, only while there are others. */
 static bool send_on(struct cache *cache, unsigned class, void **blocks, unsigned count) {
-	return transfer_enabled() && send(cache, class, blocks, count, UINT_MAX);
+	return transfer_enabled() && send(cache, class, blocks, count, TRANSFER_ANY);
 }
 
 /* Returns the `count` blocks that have waited longest, to other threads or to the arenas. */
@@ -387,6 +387,12 @@ static unsigned fetch(struct cache *cache, unsigned class, struct arena *arena, 
 	return got != 0 ? got : arena_fill(arena, class, slots, want);
 }
 
+/* Whoever ends an arena asks which explicit caches its blocks may be in. */
+static void note_manual(struct cache *cache, void *block) {
+	if (unlikely(!arena_may_travel(&block, 1)) && load_relaxed(&cache->manual) == NULL)
+		store_relaxed(&cache->manual, map_span(block)->arena);
+}
+
 /* Fills an empty bin with one batch. */
 static bool refill(struct cache *cache, unsigned class, struct arena *arena) {
 	struct cache_depth *record = &cache->depth[class];
@@ -402,6 +408,8 @@ static bool refill(struct cache *cache, unsigned class, struct arena *arena) {
 	if (got < want)
 		memmove(record->top - got, slots, got * sizeof *slots);
 	cache->bin[class].head = record->top - got;
+	if (unlikely(cache->shared == NULL) && got > 0)
+		note_manual(cache, *cache->bin[class].head);
 	return got > 0;
 }
 
@@ -657,6 +665,8 @@ void cache_give(struct cache *cache, unsigned class, void *block) {
 	collect_at_times(cache);
 	if (keeps(cache, class, block)) {
 		*--cache->bin[class].head = block;
+		if (unlikely(cache->shared == NULL))
+			note_manual(cache, block);
 		if (unlikely(cache->front != NULL))
 			cache->front->freed += class_info[class].bytes;
 	} else {
@@ -678,16 +688,6 @@ bool cache_holds(const struct cache *cache, unsigned class, const void *block, u
 	return slot < end;
 }
 
-bool cache_holds_of(const struct cache *cache, const struct arena *arena) {
-	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
-		void **top = cache->depth[class].top;
-		for (void **slot = cache->bin[class].head; slot < top; slot++)
-			if (arena_owns(arena, *slot))
-				return true;
-	}
-	return false;
-}
-
 static void close_bin(struct cache *cache, unsigned class) {
 	set_depth(cache, class, 0);
 	give_storage(cache, class);
@@ -695,15 +695,27 @@ static void close_bin(struct cache *cache, unsigned class) {
 	cache->depth[class] = (struct cache_depth){0};
 }
 
-/* Blocks that may share a cache line with others are not spread over threads one by one. What cannot be a block is left to
- * the flush, which reports it. */
+static bool all_differ(void *const *blocks, unsigned count) {
+	for (unsigned i = 1; i < count; i++)
+		for (unsigned j = 0; j < i; j++)
+			if (blocks[i] == blocks[j])
+				return false;
+	return true;
+}
+
+/* Can the next thread have these? Blocks that may share a cache line with others are not spread over threads one by one.
+ * What cannot be a block, or comes twice, is left to the flush, which reports it. */
+static bool may_be_left(unsigned class, void *const *blocks, unsigned count) {
+	return count > 0 && count <= batch_of(class) && class_info[class].bytes >= 2 * CACHE_LINE &&
+	       arena_has_blocks(class, blocks, count) && all_differ(blocks, count);
+}
+
 void cache_bequeath(struct cache *cache) {
 	set_busy(cache, true);
 	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
 		struct cache_bin *bin = &cache->bin[class];
 		unsigned count = cache->depth[class].top == NULL ? 0 : held(cache, class);
-		if (count == 0 || class_info[class].bytes < 2 * CACHE_LINE ||
-		    !arena_has_blocks(class, bin->head, count) ||
+		if (!may_be_left(class, bin->head, count) ||
 		    !send(cache, class, bin->head, count, batch_of(class)))
 			continue;
 		cache->net -= count * (uint64_t)class_info[class].bytes;
@@ -715,6 +727,7 @@ void cache_bequeath(struct cache *cache) {
 
 void cache_flush(struct cache *cache, bool end) {
 	set_busy(cache, true);
+	store_relaxed(&cache->manual, NULL);
 	for (unsigned class = 1; class <= CLASS_LAST; class ++) {
 		if (cache->depth[class].top == NULL) {
 			if (cache->percpu)

@@ -77,8 +77,10 @@ void cache_follow_sampling(struct cache *cache);
 /* Is the block among the `most` most recently freed of its class? */
 bool cache_holds(const struct cache *cache, unsigned class, const void *block, unsigned most);
 
-/* Does it hold a block of the arena? Looks at each. */
-bool cache_holds_of(const struct cache *cache, const struct arena *arena);
+/* May it hold blocks of the manual arena? Any thread may ask, of a cache that is not shared with one. */
+static inline bool cache_may_hold_of(const struct cache *cache, const struct arena *arena) {
+	return load_relaxed(&cache->manual) == arena;
+}
 
 /* Returns all blocks to the arenas, and reports the requests served; with `end`, the slot storage goes back too and all
  * bins are closed. A cache without blocks of its own returns, but for the end, those of the CPU it is used on. */

@@ -24,9 +24,10 @@ struct percpu percpu;
 
 static struct lock lock = LOCK_INITIALIZER(RANK_CPUS);
 static unsigned
-	depth[CLASS_COUNT];   /* slots there are                                    [const after start] */
-static _Atomic(size_t) *open; /* per CPU: bytes that its stacks may hold  [atomic; written under lock] */
-static _Atomic(size_t) share; /* [atomic] */
+	depth[CLASS_COUNT];      /* slots there are                                    [const after start] */
+static _Atomic(size_t) *open;    /* per CPU: bytes that its stacks may hold  [atomic; written under lock] */
+static _Atomic(size_t) open_sum; /* of all CPUs                            [atomic; written under lock] */
+static _Atomic(size_t) share, budget; /* what open[] and open_sum may come to  [atomic] */
 
 static struct stack *stack_of(unsigned cpu, unsigned class) {
 	char *first = (char *)percpu.first[class] - offsetof(struct stack, slots);
@@ -51,7 +52,7 @@ static void lay_out(char *memory) {
 	must(at <= RSEQ_SPAN, NULL);
 }
 
-bool percpu_start(size_t bytes) {
+bool percpu_start(void) {
 	if (!os_rseq_start())
 		return false;
 	unsigned cpus = (unsigned)size_min(os_cpus_possible(), CPUS_MOST);
@@ -61,13 +62,13 @@ bool percpu_start(size_t bytes) {
 		return false;
 	(void)os_huge_pages(memory, cpus * RSEQ_SPAN, false);
 	lay_out(memory);
-	percpu_set_share(bytes);
 	percpu.cpus = cpus;
 	return true;
 }
 
-STARTUP void percpu_set_share(size_t bytes) {
-	store_relaxed(&share, bytes);
+STARTUP void percpu_set_share(size_t each, size_t together) {
+	store_relaxed(&share, each);
+	store_relaxed(&budget, together);
 }
 
 /* Without the fence nothing can be taken out any more, which drains notice. */
@@ -78,6 +79,11 @@ void percpu_after_fork(void) {
 
 /* -- growing ----------------------------------------------------------------------------------------------------- */
 
+static void note_open(unsigned cpu, size_t more) REQUIRES(lock) {
+	store_relaxed(&open[cpu], load_relaxed(&open[cpu]) + more);
+	store_relaxed(&open_sum, load_relaxed(&open_sum) + more);
+}
+
 /* Raises the stack's end if that can be paid for. Who cannot have the lock goes without. */
 static void grow(unsigned cpu, unsigned class, unsigned wanted) {
 	struct stack *stack = stack_of(cpu, class);
@@ -85,9 +91,9 @@ static void grow(unsigned cpu, unsigned class, unsigned wanted) {
 		return;
 	unsigned end = load_relaxed(&stack->slots.end);
 	size_t more = wanted <= end ? 0 : (size_t)(wanted - end) * class_info[class].bytes;
-	size_t now = load_relaxed(&open[cpu]);
-	if (more != 0 && now + more <= load_relaxed(&share)) {
-		store_relaxed(&open[cpu], now + more);
+	if (more != 0 && load_relaxed(&open[cpu]) + more <= load_relaxed(&share) &&
+	    load_relaxed(&open_sum) + more <= load_relaxed(&budget)) {
+		note_open(cpu, more);
 		store_release(&stack->slots.end, wanted);
 	}
 	lock_drop(&lock);
@@ -211,8 +217,7 @@ static void empty_stack(unsigned cpu, unsigned class, struct haul *haul) REQUIRE
 	if (count > 0)
 		store_release(&stack->slots.end, haul->was[class]);
 	else
-		store_relaxed(&open[cpu],
-		              load_relaxed(&open[cpu]) - haul->was[class] * (size_t)class_info[class].bytes);
+		note_open(cpu, 0 - haul->was[class] * (size_t)class_info[class].bytes);
 }
 
 static void take_out(unsigned cpu, bool all, struct haul *haul) {
@@ -245,7 +250,8 @@ static void drain(unsigned cpu, bool all) {
 
 void percpu_drain(bool all) {
 	for (unsigned cpu = 0; cpu < percpu.cpus; cpu++)
-		drain(cpu, all || load_relaxed(&open[cpu]) > load_relaxed(&share));
+		drain(cpu, all || load_relaxed(&open[cpu]) > load_relaxed(&share) ||
+		                   load_relaxed(&open_sum) > load_relaxed(&budget));
 }
 
 void percpu_drain_here(void) {

@@ -43,13 +43,14 @@ struct percpu {
 };
 extern struct percpu percpu;
 
-/* At start: turns it on, with so many bytes for each CPU. False: the system lacks what it needs, and it stays off. */
-bool percpu_start(size_t bytes);
+/* At start: turns it on, with nothing to share yet. False: the system lacks what it needs, and it stays off. */
+bool percpu_start(void);
 static inline bool percpu_on(void) {
 	return percpu.cpus != 0;
 }
-/* What a CPU may hold from now on; what is beyond goes at the next percpu_drain. */
-void percpu_set_share(size_t bytes);
+/* Bytes that a CPU, and all of them together, may hold from now on; what is beyond goes at the next percpu_drain. There may
+ * be more CPUs than the program is meant to use. */
+void percpu_set_share(size_t each, size_t together);
 /* In a forked child. */
 void percpu_after_fork(void);
 

@@ -1,5 +1,6 @@
 /* transfer.c - one stack of blocks per class between the threads. */
 #include <string.h>
+#include "thread/event.h"
 #include "thread/lock.h"
 #include "cache/cache.h"
 #include "cache/transfer.h"
@@ -34,19 +35,35 @@ bool transfer_enabled(void) {
 	return load_relaxed(&enabled);
 }
 
+/* One of the blocks that waits already. */
+static void *find_one_of(const struct transfer *transfer, void *const *blocks, unsigned count) {
+	unsigned waiting = load_relaxed(&transfer->count);
+	for (unsigned i = 0; i < waiting; i++)
+		for (unsigned j = 0; j < count; j++)
+			if (transfer->slots[i] == blocks[j])
+				return blocks[j];
+	return NULL;
+}
+
 bool transfer_push(unsigned class, void **blocks, unsigned count, unsigned most) {
 	struct transfer *transfer = &transfers[class];
-	store_relaxed(&transfer->quiet, false);
+	if (load_relaxed(&transfer->quiet))
+		store_relaxed(&transfer->quiet, false);
+	if (load_relaxed(&transfer->count) + count > limit(class))
+		return false; /* without the lock, as who only frees comes here again and again */
 	lock_take(&transfer->lock);
 	if (transfer->slots == NULL)
 		transfer->slots = base_alloc(limit(class) * sizeof(void *), CACHE_LINE);
 	unsigned before = load_relaxed(&transfer->count);
 	bool fits = transfer->slots != NULL && before + count <= size_min(limit(class), most);
-	if (fits) {
+	const void *twice = fits && most != TRANSFER_ANY ? find_one_of(transfer, blocks, count) : NULL;
+	if (fits && twice == NULL) {
 		memcpy(transfer->slots + before, blocks, count * sizeof *blocks);
 		store_relaxed(&transfer->count, before + count);
 	}
 	lock_drop(&transfer->lock);
+	if (unlikely(twice != NULL))
+		event_misuse(MISUSE_DOUBLE, "free", twice);
 	return fits;
 }
 

@@ -17,7 +17,9 @@ void transfer_start(void);
 void transfer_enable(bool several_threads);
 bool transfer_enabled(void);
 
-/* Takes over all `count` blocks of blocks[], or none (false): if there were more than `most` then. */
+#define TRANSFER_ANY UINT32_MAX
+/* Takes over all `count` blocks of blocks[], or none (false): if there were more than `most` then. Where there is such a bound
+ * it sees, and reports, that one of them waits already. */
 bool transfer_push(unsigned class, void **blocks, unsigned count, unsigned most);
 /* Fills slots[] with up to `want` blocks; returns how many. */
 unsigned transfer_pop(unsigned class, void **slots, unsigned want);

@@ -76,7 +76,7 @@ void thread_flush_explicit(const struct arena *arena) {
 		cache_flush(own, false);
 	for (unsigned id = 0; id < THREAD_CACHES; id++) {
 		struct cache *cache = thread_cache_at(id);
-		if (cache != NULL && cache_holds_of(cache, arena))
+		if (cache != NULL && cache_may_hold_of(cache, arena))
 			cache_flush(cache, false);
 	}
 }

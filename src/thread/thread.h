@@ -82,7 +82,7 @@ void thread_cache_flush(unsigned id);
 /* The same, and the id is free. */
 void thread_cache_destroy(unsigned id);
 /* Before the blocks of `arena` are taken away: flushes the calling thread's cache, and of the explicit ones those that
- * hold such blocks. */
+ * blocks of it came to first, of all manual arenas. Others may be in use, and are the program's to flush. */
 void thread_flush_explicit(const struct arena *arena);
 
 /* Runs over all caches, explicit ones too, under the THREADS lock. What it reads is a guess where the owner works. */

@@ -49,7 +49,7 @@ WORDS = {  # else what it says depends on the caches
     "interior_large_cacheable": large(20480, into(8192)), "interior_large_near": large(102400, into(16)),
     "misaligned_large": large(200704, into(1)), "realloc_interior_large": large(303104, into(8192)),
     "interior_huge": MIDDLE, "double_free_at_once": small(112, OUT), "double_free_cacheable": large(20480, OUT),
-    "double_free_at_flush": small(112, BACK), "double_free_thread_end": small(512, BACK),
+    "double_free_at_flush": small(112, BACK), "double_free_thread_end": small(512, OUT),
     "slab_end": small(112, "in the unused end of slab 0x[0-9a-f]+"),
 }
 
@@ -81,6 +81,7 @@ TABLE = {
     "double_free_at_flush": (ANY, [DOUBLE]),
     "double_free_thread_end": (ANY, [DOUBLE]),
     "double_free_two_threads": (ANY, [DOUBLE]),
+    "double_free_two_ended": (ANY, [DOUBLE]),
     "double_free_cacheable": ("free", [DOUBLE]),
     # Once its pages are free again nothing may be left that tells a freed block from an address never used.
     "double_free_large": ("free", [DOUBLE, INVALID]),
