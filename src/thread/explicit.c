@@ -75,8 +75,11 @@ void thread_flush_explicit(const struct arena *arena) {
 	if (own != NULL)
 		cache_flush(own, false);
 	for (unsigned id = 0; id < THREAD_CACHES; id++) {
+		lock_take(&threads_lock); /* or its record may be another's by now */
 		struct cache *cache = thread_cache_at(id);
-		if (cache != NULL && cache_may_hold_of(cache, arena))
+		bool holds = cache != NULL && cache_may_hold_of(cache, arena);
+		lock_drop(&threads_lock);
+		if (holds)
 			cache_flush(cache, false);
 	}
 }
