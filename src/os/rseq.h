@@ -1,4 +1,4 @@
-/* rseq.h - stacks of pointers that belong to a CPU, by restartable sequences (Linux 4.18, glibc 2.35).
+/* rseq.h - stacks of pointers that belong to a CPU, by restartable sequences (Linux 5.10, glibc 2.35).
  *
  *   the kernel's record of a thread       a CPU's stack of one kind, RSEQ_SPAN bytes after that of the CPU before
  *   cpu_start | cpu | sequence | flags     end | count | slot 0 | slot 1 | ... | slot end - 1

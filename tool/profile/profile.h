@@ -122,9 +122,9 @@ struct profile {
 void profile_start(struct profile *profile);
 void profile_free(struct profile *profile);
 
-/* The number of a text; bytes that are no UTF-8 become '?', as do control characters. */
-/* A text that can be shown anywhere: UTF-8 without control characters. To be freed. */
+/* A text that can be shown anywhere: bytes that are no UTF-8 become '?', as do control characters. To be freed. */
 char *clean_copy(const char *bytes, size_t length);
+/* The number of such a text. */
 uint32_t profile_text(struct profile *profile, const char *bytes, size_t length);
 uint32_t profile_word(struct profile *profile, const char *text);
 const char *text_of(const struct profile *profile, uint32_t number);
