@@ -15,15 +15,14 @@ static void vectors_grow(struct vectors_one *vector, unsigned tag) {
 		bench_check(vector->at, vector->size, tag);
 	if (size > MOST) {
 		free(vector->at);
-		vector->at = NULL;
-		size = 0;
+		*vector = (struct vectors_one){NULL, 0};
 	}
-	size_t from = size == 0 ? 0 : vector->size;
-	size = size == 0 ? LEAST : size;
+	if (vector->at == NULL)
+		size = LEAST;
 	unsigned char *at = realloc(vector->at, size);
 	if (at == NULL)
 		bench_fail("realloc returned NULL");
-	memset(at + from, (int)tag, size - from);
+	memset(at + vector->size, (int)tag, size - vector->size);
 	*vector = (struct vectors_one){at, size};
 }
 

@@ -4,7 +4,7 @@ import html
 import math
 import os
 
-from . import libraries, report, suite
+from . import libraries, report
 
 COLOURS = ["#c0392b", "#7f8c8d", "#2c3e50", "#2980b9", "#27ae60", "#8e44ad", "#d68910", "#16a085"]
 LEFT, RIGHT, TOP, BAR, GAP, WIDTH = 170, 60, 70, 7, 9, 620
@@ -141,7 +141,7 @@ def rows_of(table, lib, metric):
 def scatter(table, metric, memory):
     """The whole SVG text, or None when nothing was measured. Small dots: the workloads, where they lie in the frame."""
     rows = {lib: rows_of(table, lib, metric) for lib in table.libraries}
-    points = {lib: (suite.mean(p[0] for p in pairs.values()), suite.mean(p[1] for p in pairs.values()))
+    points = {lib: (report.mean(p[0] for p in pairs.values()), report.mean(p[1] for p in pairs.values()))
               for lib, pairs in rows.items() if pairs}
     if not points:
         return None

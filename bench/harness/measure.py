@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -65,6 +66,12 @@ def build(source, programs, compiler):
             [compiler, "-std=c11", "-O2", "-fno-builtin", "-pthread"]
         link = ["-static"] if name in STATIC else ["-ldl", "-lm"]
         subprocess.run(how + [source_of(source, name), "-o", os.path.join(programs, name)] + link, check=True)
+
+
+def make_inputs(bench, rows):
+    """What the real programs among the rows read."""
+    if any(row.check_output for row in rows):
+        subprocess.run([sys.executable, os.path.join(bench.source, "real", "generate"), bench.inputs], check=True)
 
 
 def why_no_counter(bench):
@@ -142,6 +149,22 @@ def run(bench, workload, name, lib, idle=0):
     if workload.figure not in result:
         raise Failed(f"{workload.name} on {name}: it printed no {workload.figure}")
     return result
+
+
+def callgrind(words, preload, out):
+    """Runs words, and all that they start, under callgrind: instructions in all. `out` is a name for the files of all processes."""
+    environment = dict(os.environ)
+    environment.pop("LD_PRELOAD", None)
+    if preload != "-":
+        environment["LD_PRELOAD"] = preload
+    # nouserintercepts: valgrind would put its own malloc in the place of the preloaded one.
+    done = subprocess.run(["valgrind", "--tool=callgrind", "--trace-children=yes", "--soname-synonyms=somalloc=nouserintercepts",
+                           "--callgrind-out-file=" + out] + words, env=environment, capture_output=True, text=True,
+                          errors="replace", check=False)
+    found = re.findall(r"Collected : (\d+)", done.stderr)
+    if done.returncode != 0 or not found:
+        raise Failed(f"{' '.join(words)} under valgrind: {done.stderr.strip()[-600:]}")
+    return sum(map(int, found))
 
 
 def run_together(bench, workload, libraries, idle=0):

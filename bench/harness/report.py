@@ -79,11 +79,17 @@ class Table:
         a, b = self.values(workload, library, metric), self.values(workload, other, metric)
         return min(len(a), len(b)) > 1 and (max(a) < min(b) or min(a) > max(b))
 
-    def geomean(self, library, metric):
-        """Geometric mean over the workloads of the ratio to the reference: (mean, how many)."""
-        ratios = [self.ratio(name, library, metric) for name in self.order if counts(name, metric)]
-        logs = [math.log(r) for r in ratios if r]
-        return (math.exp(sum(logs) / len(logs)), len(logs)) if logs else (None, 0)
+    def geomean(self, library, metric, begin=""):
+        """Geometric mean of the ratio to the reference over the workloads whose names begin so: (mean, how many)."""
+        ratios = [self.ratio(name, library, metric) for name in self.order
+                  if name.startswith(begin) and counts(name, metric)]
+        return mean(ratios), sum(1 for r in ratios if r)
+
+
+def mean(ratios):
+    """Geometric mean of those that are there, or None."""
+    logs = [math.log(r) for r in ratios if r]
+    return math.exp(sum(logs) / len(logs)) if logs else None
 
 
 def counts(workload, metric):

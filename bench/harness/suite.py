@@ -1,7 +1,5 @@
 """The bounds over the whole suite: means against jemalloc and the best peer, and the worst row."""
 
-import math
-
 from . import libraries
 from .report import counts, number
 
@@ -11,15 +9,8 @@ IDLE_MEAN_BEST = 0.90
 REAL_CPU, REAL_PEAK = 0.97, 0.97
 
 
-def mean(ratios):
-    """Geometric mean of those that are there, or None."""
-    logs = [math.log(r) for r in ratios if r]
-    return math.exp(sum(logs) / len(logs)) if logs else None
-
-
 def to_reference(table, library, metric, begin=""):
-    return mean(table.ratio(name, library, metric) for name in table.order
-                if name.startswith(begin) and counts(name, metric))
+    return table.geomean(library, metric, begin)[0]
 
 
 def to_best_mean(table, subject, metric):

@@ -1,7 +1,10 @@
 """The matrix: every workload, its parameters, its own figure, and the bounds that it is held to."""
 
 import math
+import shutil
 from dataclasses import dataclass, field
+
+from . import libraries
 
 PEAK_GEOMEAN = 1.0
 
@@ -222,3 +225,20 @@ def real_programs(n, scale):
 PACKAGES = {"python3": "python3", "perl": "perl", "ruby": "ruby", "g++": "g++", "sqlite3": "sqlite3", "gcc": "gcc", "clang": "clang",
             "sort": "coreutils", "xz": "xz-utils", "redis-server": "redis-server",
             "redis-benchmark": "redis-tools", "redis-cli": "redis-tools"}
+
+
+def select(rows, names):
+    """The rows whose name is, or begins with, one of the names; all when there are none."""
+    for name in names:
+        if not any(row.name.startswith(name) for row in rows):
+            libraries.fail(f"no workload begins with {name}; bench/run --list shows them")
+    exact = {row.name for row in rows} & set(names)
+    begin = tuple(name for name in names if name not in exact)
+    return [r for r in rows if not names or r.name in exact or (begin and r.name.startswith(begin))]
+
+
+def check_tools(rows):
+    missing = sorted({tool for row in rows for tool in row.needs if shutil.which(tool) is None})
+    if missing:
+        packages = sorted({PACKAGES[tool] for tool in missing})
+        libraries.fail(f"not installed: {' '.join(missing)}: apt-get install {' '.join(packages)}")
