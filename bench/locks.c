@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include "thread/lock.h"
 
-enum { LOCKS = 1 << 13, PARTS = 8, BUCKETS = 40 * PARTS, TRIES = 10001 };
+enum { LOCKS = 1 << 15, PARTS = 8, BUCKETS = 40 * PARTS, TRIES = 10001 };
 
 static const char *const names[RANK_COUNT] = {
 	[RANK_START] = "start",       [RANK_PURGE] = "purge",   [RANK_CTL] = "ctl",
@@ -59,13 +59,16 @@ static inline uint64_t tick(void) {
 }
 
 static struct tally *tally_of(struct lock *lock) {
-	for (uint64_t i = ((uintptr_t)lock >> 3) * 0x9e3779b97f4a7c15u >> 32;; i++) {
-		struct tally *tally = &tallies[i % LOCKS];
+	uint64_t first = ((uintptr_t)lock >> 3) * 0x9e3779b97f4a7c15u >> 32;
+	for (uint64_t i = 0; i < LOCKS; i++) {
+		struct tally *tally = &tallies[(first + i) % LOCKS];
 		struct lock *there = load_acquire(&tally->lock);
 		if (there == lock ||
 		    (there == NULL && (cas_acq_rel(&tally->lock, &there, lock) || there == lock)))
 			return tally;
 	}
+	dprintf(STDERR_FILENO, "bench: more than %d locks\n", LOCKS);
+	abort();
 }
 
 static unsigned bucket_of(uint64_t ticks) {
