@@ -65,9 +65,7 @@ CALLER(prof_dump_call) {
 	UNUSED(index);
 	if (call->old != NULL || call->old_size != NULL)
 		return EPERM;
-	if (!ctl_take(call, &receiver, sizeof receiver))
-		return EINVAL;
-	if (receiver.write == NULL)
+	if (!ctl_take(call, &receiver, sizeof receiver) || receiver.write == NULL)
 		return EINVAL;
 	return prof_known() ? prof_dump_to_call(receiver.write, receiver.opaque) : ENOENT;
 }
@@ -120,9 +118,7 @@ CALLER(prof_recent_max) {
 	if (!prof_known())
 		return ENOENT;
 	if (call->new != NULL || call->new_size != 0) {
-		if (!ctl_take(call, &wanted, sizeof wanted))
-			return EINVAL;
-		if (wanted < -1)
+		if (!ctl_take(call, &wanted, sizeof wanted) || wanted < -1)
 			return EINVAL;
 		prof_set_recent_max(wanted);
 	}
@@ -141,9 +137,9 @@ CALLER(prof_recent_dump) {
 		return EPERM;
 	if (!prof_known())
 		return ENOENT;
-	if (!ctl_take(call, &receiver, sizeof receiver))
+	if (!ctl_take(call, &receiver, sizeof receiver) || receiver.write == NULL)
 		return EINVAL;
-	return receiver.write == NULL ? EINVAL : prof_dump_recent(receiver.write, receiver.opaque);
+	return prof_dump_recent(receiver.write, receiver.opaque);
 }
 
 /* -- functions of the program's -------------------------------------------------------------------------------- */

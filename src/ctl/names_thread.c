@@ -122,9 +122,7 @@ CALLER(ncached_max_read) {
 	UNUSED(index);
 	if (cache == NULL || !cache_enabled(cache))
 		return ENOENT;
-	if (!ctl_take(call, &size, sizeof size))
-		return EINVAL;
-	if (size > CACHED_MAX)
+	if (!ctl_take(call, &size, sizeof size) || size > CACHED_MAX)
 		return EINVAL;
 	size_t most = cache_most(cache, size_class(size));
 	return ctl_give(call, &most, sizeof most);

@@ -338,8 +338,7 @@ void count_release(struct site *site) {
 
 void count_out(const struct sample *sample, const struct prof_thread *thread) {
 	struct site *site = sample->site;
-	bool own = thread == site->thread;
-	if (own && site->kept != 0 && !opt.prof_stats) {
+	if (thread == site->thread && site->kept != 0 && !opt.prof_stats) {
 		add(&site->given, sample);
 		return;
 	}
@@ -351,12 +350,10 @@ void count_out(const struct sample *sample, const struct prof_thread *thread) {
 	lock_drop(&stacks_lock);
 }
 
+/* Of an earlier era: all there ever was is what is live. */
 static bool has_ended(struct node *node, void *opaque) NO_LOCK_ANALYSIS {
-	struct prof_counts live, all;
-	const struct site *site = container_of(node, struct site, node);
 	(void)opaque;
-	count_read(site, &live, &all);
-	return live.objects == 0 && site->kept == 0;
+	return is_spent(container_of(node, struct site, node));
 }
 
 static void drop_ended(struct node *node, void *opaque) REQUIRES(stacks_lock) {

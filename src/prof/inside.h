@@ -197,7 +197,7 @@ static inline void path_add(struct path *path, uintptr_t at, uintptr_t word) {
 		path->at[path->words] = (uint32_t)up;
 		path->word[path->words] = word;
 	}
-	path->words += up > UINT32_MAX ? PATH_WORDS : 1;
+	path->words += up > UINT32_MAX ? PATH_WORDS + 1 : 1; /* too far: too long */
 }
 /* Keeps the path, which led to the site, perhaps: threads that sample seldom keep none. */
 void path_keep(struct prof_thread *thread, const struct path *path, struct site *site) REQUIRES(stacks_lock);

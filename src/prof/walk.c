@@ -12,8 +12,9 @@
  * A library may have been unloaded, and another one, with the same code even, loaded where it was. So a rule is used only
  * while the object that is there has the build id of the one it was worked out for. Of an object without one, the rule is
  * kept with its FDE's place in the sorted table, and used only while there is an FDE for the address at that place, and it
- * and its CIE have the bytes that the rule follows from. Objects are found without the loader's lock. Entries are written without a lock: one that was written by two at a time does not check. Whatever is
- * not as simple as this (signal frames, expressions, code without tables) is left to the runtime's unwinder.
+ * and its CIE have the bytes that the rule follows from. Objects are found without the loader's lock. Entries are written
+ * without a lock: one that was written by two at a time does not check. Whatever is not as simple as this (signal frames,
+ * expressions, code without tables) is left to the runtime's unwinder.
  *
  * Tables can be wrong: a word is read only above the last frame, at most STEP_MAX from it, and where everything from here
  * to there can be read; or, where a program changes stacks and rbp leads to the one before, where a frame can be read there.

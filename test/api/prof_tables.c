@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "ctl.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 
 #if defined(__x86_64__) && defined(__GLIBC__)
@@ -18,10 +19,12 @@ void *tables_allocate(void);
 
 FUNCTION(far_by_rsp, ".cfi_def_cfa_offset 0x8000000");
 FUNCTION(farther_by_rsp, ".cfi_def_cfa_offset 0x60000000");
+FUNCTION(farther_than_a_step, ".cfi_def_cfa_offset 0x1000000");
 FUNCTION(negative, ".cfi_def_cfa rsp, -64");
 FUNCTION(by_other_rbp, ".cfi_def_cfa rbp, 16");
 FUNCTION(unaligned, ".cfi_def_cfa rsp, 13");
 FUNCTION(saved_beyond, ".cfi_def_cfa_offset 16\n.cfi_offset rbp, 4096");
+FUNCTION(saved_below, ".cfi_def_cfa_offset 16\n.cfi_offset rbp, -65536");
 FUNCTION(nothing_aside, ".cfi_escape 0x0b");
 FUNCTION(right, ".cfi_def_cfa_offset 16\n.cfi_offset rbp, -16");
 
@@ -60,10 +63,43 @@ static int place_of(const void *function, size_t size) {
 	return -1;
 }
 
+/* Its caller is called by main. */
+static bool goes_on(const void *function, size_t size) {
+	int place = place_of(function, size);
+	return place >= 1 && (unsigned)place + 2 < depth &&
+	       (uintptr_t)callers[place + 2] - (uintptr_t)main < 4000;
+}
+
 static __attribute__((noinline)) void call(void (*function)(void)) {
 	depth = 0;
 	function();
 	TEST_HIDE(function);
+}
+
+static bool ends_at(const void *function) {
+	int place = place_of(function, 14);
+	return place >= 1 && place + 1 == (int)depth;
+}
+
+/* Whatever can be read there, it is no frame. */
+static void *call_far(void *argument) {
+	uintptr_t room[3 << 20];
+	for (size_t i = 0; i < sizeof room / sizeof *room; i++)
+		room[i] = (uintptr_t)main + 4;
+	TEST_HIDE(argument);
+	__asm__ volatile("" : : "r"(room) : "memory");
+	call(farther_than_a_step);
+	__asm__ volatile("" : : "r"(room) : "memory");
+	CHECK(ends_at((void *)(uintptr_t)farther_than_a_step));
+	return NULL;
+}
+
+static void with_large_stack(void *(*function)(void *)) {
+	pthread_attr_t large;
+	pthread_t thread;
+	CHECK(pthread_attr_init(&large) == 0 && pthread_attr_setstacksize(&large, 32 << 20) == 0);
+	CHECK(pthread_create(&thread, &large, function, NULL) == 0 && pthread_join(thread, NULL) == 0);
+	CHECK(pthread_attr_destroy(&large) == 0);
 }
 
 static __attribute__((noinline)) void call_elsewhere(char *end) {
@@ -73,28 +109,26 @@ static __attribute__((noinline)) void call_elsewhere(char *end) {
 }
 
 int main(void) {
-	void (*const wrong[])(void) = {far_by_rsp, farther_by_rsp, negative,     by_other_rbp,
-	                               unaligned,  saved_beyond,   nothing_aside};
+	void (*const wrong[])(void) = {far_by_rsp, farther_by_rsp, negative,    by_other_rbp,
+	                               unaligned,  saved_beyond,   saved_below, nothing_aside};
 	CHECK(CTL_SET(size_t, "prof.reset", 0) == 0);
 	CHECK(CTL_SET(void *, "experimental.hooks.prof_sample", (void *)(uintptr_t)note_sample) == 0);
 	CHECK(CTL_SET(bool, "prof.active", true) == 0);
 	for (int round = 0; round < 40; round++) {
 		for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 			call(wrong[i]);
-			int place = place_of((void *)(uintptr_t)wrong[i], 14);
-			CHECK(place >= 1 && place + 1 == (int)depth);
+			CHECK(ends_at((void *)(uintptr_t)wrong[i]));
 		}
 		call(right);
-		int place = place_of((void *)(uintptr_t)right, 14);
-		CHECK(place >= 1 && (uintptr_t)callers[place + 2] - (uintptr_t)main < 4000);
+		CHECK(goes_on((void *)(uintptr_t)right, 14));
 	}
+	with_large_stack(call_far);
 	size_t size = 1 << 20;
 	for (int round = 0; round < 40; round++) {
 		char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		CHECK(stack != MAP_FAILED);
 		call_elsewhere(stack + size);
-		int place = place_of((void *)(uintptr_t)elsewhere, 17);
-		CHECK(place >= 1 && (uintptr_t)callers[place + 2] - (uintptr_t)main < 4000);
+		CHECK(goes_on((void *)(uintptr_t)elsewhere, 17));
 		CHECK(munmap(stack, size) == 0);
 	}
 	return 0;

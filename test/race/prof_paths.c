@@ -1,8 +1,10 @@
 /*
  * A thread that is sampled again and again with few stacks finds their sites by the words on its stack. Of blocks taken in
  * turns from three places, some freed by this thread and some by another, each place has as many live ones as it ought to:
- * before and after what is known is forgotten, and when the thread has ended.
+ * before and after what is known is forgotten, and when the thread has ended. With prof_accum, as many were taken there since
+ * then, too.
  */
+// ctest-also: MALLOC_CONF=prof_accum:true
 #define _GNU_SOURCE
 #include "../harness.h"
 
@@ -70,17 +72,22 @@ static void keep_text(void *opaque, const void *data, size_t size) {
 	text[text_size] = 0;
 }
 
-/* How many stacks of the dump have so many live blocks? */
-static unsigned count_stacks(size_t live) {
+/* How many stacks of the dump have so many live blocks, of so many taken, which 0 does not ask for? */
+static unsigned count_stacks(size_t live, size_t all) {
 	struct {
 		void (*write)(void *, const void *, size_t);
 		void *opaque;
 	} receiver = {keep_text, NULL};
 	unsigned found = 0;
-	char line[64];
+	bool accum;
+	size_t size = sizeof accum;
+	char line[128];
 	text_size = 0;
+	CHECK(SUT(mallctl)("opt.prof_accum", &accum, &size, NULL, 0) == 0);
 	CHECK(SUT(mallctl)("prof.dump_call", NULL, NULL, &receiver, sizeof receiver) == 0);
-	snprintf(line, sizeof line, "\n  t*: %zu: %zu [", live, live * SIZE);
+	int used = snprintf(line, sizeof line, "\n  t*: %zu: %zu [", live, live * SIZE);
+	if (all != 0 && accum)
+		snprintf(line + used, sizeof line - (size_t)used, "%zu: %zu]\n", all, all * SIZE);
 	for (const char *stack = strstr(text, "\n@"); stack != NULL; stack = strstr(stack + 2, "\n@")) {
 		const char *counts = strstr(stack, "\n  t*:");
 		found += counts != NULL && strncmp(counts, line, strlen(line)) == 0;
@@ -94,27 +101,30 @@ static void wait_twice(void) {
 }
 
 static void *worker(void *argument) {
+	static const size_t most[][PLACES] = {{3000, 1600, 700}, {900, 500, 200}};
+	volatile unsigned rounds = 2; /* of one call, and so the same stacks */
 	(void)argument;
-	take_many((const size_t[]){3000, 1600, 700});
-	wait_twice();
-	for (unsigned place = 0; place < PLACES; place++) /* the other half is freed by the other thread */
-		give(place, 1, 4);
-	wait_twice();
-	memset(taken, 0, sizeof taken);
-	take_many((const size_t[]){900, 500, 200});
-	wait_twice();
-	return NULL;
+	for (unsigned round = 0;;) {
+		memset(taken, 0, sizeof taken);
+		take_many(most[round]);
+		wait_twice();
+		if (++round == rounds)
+			return NULL;
+		for (unsigned place = 0; place < PLACES; place++)
+			give(place, 1, 4); /* the other half is freed by the other thread */
+		wait_twice();
+	}
 }
 
 /* Where the library is a part of the program for a sanitizer, its frames are not told from the program's. */
-static void check_live(size_t first, size_t second, size_t third) {
+static void check_live(const size_t *all, size_t part) {
 #ifdef ASHLAR_PREFIXED
-	if (count_stacks(first + second + third) == 1)
+	size_t sum = all[0] + all[1] + all[2];
+	if (count_stacks(sum / part, sum) == 1)
 		return;
 #endif
-	CHECK(count_stacks(first) == 1);
-	CHECK(count_stacks(second) == 1);
-	CHECK(count_stacks(third) == 1);
+	for (unsigned place = 0; place < PLACES; place++)
+		CHECK(count_stacks(all[place] / part, all[place]) == 1);
 }
 
 int main(void) {
@@ -128,22 +138,22 @@ int main(void) {
 	CHECK(SUT(mallctl)("prof.active", NULL, NULL, &on, sizeof on) == 0);
 	CHECK(pthread_create(&thread, NULL, worker, NULL) == 0);
 	(void)pthread_barrier_wait(&turn);
-	check_live(3000, 1600, 700);
+	check_live((const size_t[]){3000, 1600, 700}, 1);
 	for (unsigned place = 0; place < PLACES; place++)
 		give(place, 0, 2);
 	(void)pthread_barrier_wait(&turn);
 	(void)pthread_barrier_wait(&turn);
-	check_live(750, 400, 175);
+	check_live((const size_t[]){3000, 1600, 700}, 4);
 	CHECK(SUT(mallctl)("prof.reset", NULL, NULL, &rate, sizeof rate) == 0);
-	CHECK(count_stacks(750) + count_stacks(400) + count_stacks(175) == 0);
+	CHECK(count_stacks(750, 0) + count_stacks(400, 0) + count_stacks(175, 0) == 0);
 	(void)pthread_barrier_wait(&turn);
 	(void)pthread_barrier_wait(&turn);
-	check_live(900, 500, 200);
+	check_live((const size_t[]){900, 500, 200}, 1);
 	(void)pthread_barrier_wait(&turn);
 	CHECK(pthread_join(thread, NULL) == 0);
-	check_live(900, 500, 200);
+	check_live((const size_t[]){900, 500, 200}, 1);
 	for (unsigned place = 0; place < PLACES; place++)
 		give(place, 0, 1);
-	CHECK(count_stacks(900) + count_stacks(500) + count_stacks(200) == 0);
+	CHECK(count_stacks(900, 0) + count_stacks(500, 0) + count_stacks(200, 0) == 0);
 	return 0;
 }

@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
-from profiles import DATA, check, end, equal, folded, run, top  # noqa: E402
+from profiles import DATA, Read, check, end, equal, folded, run, top  # noqa: E402
 
 SMALL = DATA / "small.heap"
 TEXT = SMALL.read_text()
@@ -168,6 +168,9 @@ def check_overlaps(folder):
                         "\nMAPPED_LIBRARIES:\n" + "\n".join(rows) + "\n")
         rows, _ = top("--quiet", path)
         equal({name: row[1] for name, row in rows.items()}, {"[a]": 20, "[b]": 10, "[d]": 10}, "mappings that overlap")
+        run("--quiet", "--pprof", folder / "overlaps.pb.gz", path)
+        equal([tuple(m.get(i, 0) for i in (2, 3, 4)) for m in Read(folder / "overlaps.pb.gz").mappings],
+              [(0x10, 0x30, 0), (0x30, 0x40, 0x1010), (0x40, 0x50, 0)], "what is left of them")
 
 
 def check_pipe(folder):
