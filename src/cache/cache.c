@@ -3,7 +3,6 @@
  * A bin starts with a few slots and earns depth: up to a few KiB by missing or overflowing at all, beyond that only by doing
  * both in turn, which is what a deeper stack would have spared. Depth is paid from the thread's share of a process-wide
  * budget of bytes; collection takes it back from bins that hold more than they used. */
-#include <limits.h>
 #include <string.h>
 #include "thread/lock.h"
 #include "cache/cache.h"
