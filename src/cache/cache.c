@@ -3,7 +3,6 @@
  * A bin starts with a few slots and earns depth: up to a few KiB by missing or overflowing at all, beyond that only by doing
  * both in turn, which is what a deeper stack would have spared. Depth is paid from the thread's share of a process-wide
  * budget of bytes; collection takes it back from bins that hold more than they used. */
-#include <limits.h>
 #include <string.h>
 #include "thread/lock.h"
 #include "cache/cache.h"
@@ -97,6 +96,12 @@ void cache_set_short(bool is_short) {
 	store_relaxed(&memory_short, is_short);
 }
 
+static void tie(struct cache *cache, struct arena *arena, bool shares) {
+	cache->arena = arena;
+	cache->shared = shares ? arena : NULL;
+	cache->percpu = shares && percpu_on();
+}
+
 void cache_init(struct cache *cache, struct arena *arena, bool shares) {
 	void **idle_slots[CACHE_PARTS];
 	memcpy(idle_slots, cache->idle_slots, sizeof idle_slots);
@@ -104,9 +109,7 @@ void cache_init(struct cache *cache, struct arena *arena, bool shares) {
 	memcpy(cache->idle_slots, idle_slots, sizeof idle_slots);
 	memcpy(cache->most, first_most, sizeof cache->most);
 	list_init(&cache->link);
-	cache->arena = arena;
-	cache->shared = shares ? arena : NULL;
-	cache->percpu = shares && percpu_on();
+	tie(cache, arena, shares);
 	cache->next_class = 1;
 	cache->max_class = (uint8_t)settings.max_class;
 	cache->limit = settings.enabled ? cache->max_class : CLASS_NONE;
@@ -748,14 +751,11 @@ void cache_flush(struct cache *cache, bool end) {
 }
 
 void cache_move(struct cache *cache, struct arena *arena, bool shares) {
-	bool per_cpu = shares && percpu_on();
-	if (per_cpu && !cache->percpu)
+	if (shares && percpu_on() && !cache->percpu)
 		cache_flush(cache, true);
 	for (unsigned class = 1; class <= CLASS_LAST; class ++)
 		settle(cache, class);
-	cache->arena = arena;
-	cache->shared = shares ? arena : NULL;
-	cache->percpu = per_cpu;
+	tie(cache, arena, shares);
 }
 
 void cache_drain_shared(bool all) {

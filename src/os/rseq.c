@@ -1,7 +1,6 @@
 /* rseq.c - whether there are restartable sequences, and the fence against them. */
 #define _GNU_SOURCE 1
 #include <errno.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 

@@ -59,7 +59,8 @@ static inline struct rseq_area *rseq_own_area(void) {
 }
 
 /* Where a sequence begins and ends, and where it goes on when it was disturbed: at its beginning. The number before that
- * address is the C library's: the kernel jumps nowhere else. */
+ * address is the C library's: the kernel jumps nowhere else. RSEQ_ENTER(zero) begins one, clears the answer, and leaves the
+ * stack's address in `at`; a sequence gives up by a jump to 25, commits right before 23, and ends with RSEQ_LEAVE. */
 #define RSEQ_TABLE \
 	".pushsection .data.rel.ro.rseq, \"aw\"\n\t" \
 	".balign 32\n" \
@@ -67,17 +68,20 @@ static inline struct rseq_area *rseq_own_area(void) {
 	".long 0, 0\n\t" \
 	".quad 22f, 23f - 22f, 24f\n\t" \
 	".popsection\n"
-#define RSEQ_ABORT(signature, jump) \
+#define RSEQ_LEAVE_BY(signature, jump) \
+	"25:\n\t" \
 	".pushsection .text.rseq_abort, \"ax\"\n\t" signature "\n" \
 	"24:\n\t" jump " 21b\n\t" \
 	".popsection\n"
 
 #if defined(__x86_64__)
 
-#define RSEQ_KNOWN     1
-#define RSEQ_SIGNATURE ".byte 0x0f, 0xb9, 0x3d\n\t.long 0x53053053"
-/* Begins, and leaves the stack's address in `at`. */
-#define RSEQ_ENTER \
+#define RSEQ_KNOWN 1
+#define RSEQ_LEAVE RSEQ_LEAVE_BY(".byte 0x0f, 0xb9, 0x3d\n\t.long 0x53053053", "jmp")
+#define RSEQ_ENTER(zero) \
+	RSEQ_TABLE \
+	"21:\n\t" \
+	"lea 26b(%%rip), %[at]\n\t" zero "\n\t" \
 	"mov %[at], 8(%[area])\n" \
 	"22:\n\t" \
 	"mov 4(%[area]), %k[at]\n\t" \
@@ -89,18 +93,15 @@ static inline struct rseq_area *rseq_own_area(void) {
 static inline void *rseq_pop_in(struct rseq_area *area, struct rseq_stack *first, unsigned cpus) {
 	void *block;
 	uintptr_t at, count;
-	__asm__ volatile(RSEQ_TABLE "21:\n\t"
-	                            "lea 26b(%%rip), %[at]\n\t"
-	                            "xor %k[block], %k[block]\n\t" RSEQ_ENTER "cmpl $0, (%[at])\n\t"
-	                            "je 25f\n\t"
-	                            "mov 4(%[at]), %k[count]\n\t"
-	                            "test %k[count], %k[count]\n\t"
-	                            "je 25f\n\t"
-	                            "mov (%[at],%[count],8), %[block]\n\t"
-	                            "dec %k[count]\n\t"
-	                            "mov %k[count], 4(%[at])\n"
-	                            "23:\n"
-	                            "25:\n" RSEQ_ABORT(RSEQ_SIGNATURE, "jmp")
+	__asm__ volatile(RSEQ_ENTER("xor %k[block], %k[block]") "cmpl $0, (%[at])\n\t"
+	                                                        "je 25f\n\t"
+	                                                        "mov 4(%[at]), %k[count]\n\t"
+	                                                        "test %k[count], %k[count]\n\t"
+	                                                        "je 25f\n\t"
+	                                                        "mov (%[at],%[count],8), %[block]\n\t"
+	                                                        "dec %k[count]\n\t"
+	                                                        "mov %k[count], 4(%[at])\n"
+	                                                        "23:\n" RSEQ_LEAVE
 	                 : [block] "=&r"(block), [at] "=&r"(at), [count] "=&r"(count)
 	                 : [area] "r"(area), [first] "r"(first), [cpus] "r"(cpus), [span] "i"(RSEQ_SPAN_LG)
 	                 : "memory", "cc");
@@ -111,20 +112,17 @@ static inline bool rseq_push_in(struct rseq_area *area, struct rseq_stack *first
                                 void *block) {
 	uint32_t done;
 	uintptr_t at, count;
-	__asm__ volatile(RSEQ_TABLE "21:\n\t"
-	                            "lea 26b(%%rip), %[at]\n\t"
-	                            "xor %k[done], %k[done]\n\t" RSEQ_ENTER "mov (%[at]), %k[count]\n\t"
-	                            "cmp %k[count], 4(%[at])\n\t"
-	                            "jae 25f\n\t"
-	                            "mov 4(%[at]), %k[count]\n\t"
-	                            "cmp %[block], (%[at],%[count],8)\n\t"
-	                            "je 25f\n\t"
-	                            "mov %[block], 8(%[at],%[count],8)\n\t"
-	                            "inc %k[count]\n\t"
-	                            "mov %k[count], 4(%[at])\n"
-	                            "23:\n\t"
-	                            "mov $1, %k[done]\n"
-	                            "25:\n" RSEQ_ABORT(RSEQ_SIGNATURE, "jmp")
+	__asm__ volatile(RSEQ_ENTER("xor %k[done], %k[done]") "mov (%[at]), %k[count]\n\t"
+	                                                      "cmp %k[count], 4(%[at])\n\t"
+	                                                      "jae 25f\n\t"
+	                                                      "mov 4(%[at]), %k[count]\n\t"
+	                                                      "cmp %[block], (%[at],%[count],8)\n\t"
+	                                                      "je 25f\n\t"
+	                                                      "mov %[block], 8(%[at],%[count],8)\n\t"
+	                                                      "inc %k[count]\n\t"
+	                                                      "mov %k[count], 4(%[at])\n"
+	                                                      "23:\n\t"
+	                                                      "mov $1, %k[done]\n" RSEQ_LEAVE
 	                 : [done] "=&r"(done), [at] "=&r"(at), [count] "=&r"(count)
 	                 : [area] "r"(area), [first] "r"(first), [cpus] "r"(cpus), [block] "r"(block),
 	                   [span] "i"(RSEQ_SPAN_LG)
@@ -134,13 +132,13 @@ static inline bool rseq_push_in(struct rseq_area *area, struct rseq_stack *first
 
 #elif defined(__aarch64__)
 
-#define RSEQ_KNOWN     1
-#define RSEQ_SIGNATURE ".inst 0xd428bc00"
-#define RSEQ_BEGIN \
+#define RSEQ_KNOWN 1
+#define RSEQ_LEAVE RSEQ_LEAVE_BY(".inst 0xd428bc00", "b")
+#define RSEQ_ENTER(zero) \
+	RSEQ_TABLE \
 	"21:\n\t" \
 	"adrp %[at], 26b\n\t" \
-	"add %[at], %[at], :lo12:26b\n\t"
-#define RSEQ_ENTER \
+	"add %[at], %[at], :lo12:26b\n\t" zero "\n\t" \
 	"str %[at], [%[area], #8]\n" \
 	"22:\n\t" \
 	"ldr %w[at], [%[area], #4]\n\t" \
@@ -151,15 +149,14 @@ static inline bool rseq_push_in(struct rseq_area *area, struct rseq_stack *first
 static inline void *rseq_pop_in(struct rseq_area *area, struct rseq_stack *first, unsigned cpus) {
 	void *block;
 	uintptr_t at, count;
-	__asm__ volatile(RSEQ_TABLE RSEQ_BEGIN "mov %[block], #0\n\t" RSEQ_ENTER "ldar %w[count], [%[at]]\n\t"
-	                                       "cbz %w[count], 25f\n\t"
-	                                       "ldr %w[count], [%[at], #4]\n\t"
-	                                       "cbz %w[count], 25f\n\t"
-	                                       "ldr %[block], [%[at], %[count], lsl #3]\n\t"
-	                                       "sub %w[count], %w[count], #1\n\t"
-	                                       "str %w[count], [%[at], #4]\n"
-	                                       "23:\n"
-	                                       "25:\n" RSEQ_ABORT(RSEQ_SIGNATURE, "b")
+	__asm__ volatile(RSEQ_ENTER("mov %[block], #0") "ldar %w[count], [%[at]]\n\t"
+	                                                "cbz %w[count], 25f\n\t"
+	                                                "ldr %w[count], [%[at], #4]\n\t"
+	                                                "cbz %w[count], 25f\n\t"
+	                                                "ldr %[block], [%[at], %[count], lsl #3]\n\t"
+	                                                "sub %w[count], %w[count], #1\n\t"
+	                                                "str %w[count], [%[at], #4]\n"
+	                                                "23:\n" RSEQ_LEAVE
 	                 : [block] "=&r"(block), [at] "=&r"(at), [count] "=&r"(count)
 	                 : [area] "r"(area), [first] "r"(first), [cpus] "r"(cpus), [span] "i"(RSEQ_SPAN_LG)
 	                 : "memory", "cc");
@@ -171,20 +168,19 @@ static inline bool rseq_push_in(struct rseq_area *area, struct rseq_stack *first
                                 void *block) {
 	uint64_t done;
 	uintptr_t at, count, slot, top;
-	__asm__ volatile(RSEQ_TABLE RSEQ_BEGIN "mov %[done], #0\n\t" RSEQ_ENTER "ldar %w[slot], [%[at]]\n\t"
-	                                       "ldr %w[count], [%[at], #4]!\n\t"
-	                                       "cmp %w[count], %w[slot]\n\t"
-	                                       "b.hs 25f\n\t"
-	                                       "add %[slot], %[at], %[count], lsl #3\n\t"
-	                                       "ldur %[top], [%[slot], #-4]\n\t"
-	                                       "cmp %[top], %[block]\n\t"
-	                                       "b.eq 25f\n\t"
-	                                       "stur %[block], [%[slot], #4]\n\t"
-	                                       "add %w[count], %w[count], #1\n\t"
-	                                       "stlr %w[count], [%[at]]\n"
-	                                       "23:\n\t"
-	                                       "mov %[done], #1\n"
-	                                       "25:\n" RSEQ_ABORT(RSEQ_SIGNATURE, "b")
+	__asm__ volatile(RSEQ_ENTER("mov %[done], #0") "ldar %w[slot], [%[at]]\n\t"
+	                                               "ldr %w[count], [%[at], #4]!\n\t"
+	                                               "cmp %w[count], %w[slot]\n\t"
+	                                               "b.hs 25f\n\t"
+	                                               "add %[slot], %[at], %[count], lsl #3\n\t"
+	                                               "ldur %[top], [%[slot], #-4]\n\t"
+	                                               "cmp %[top], %[block]\n\t"
+	                                               "b.eq 25f\n\t"
+	                                               "stur %[block], [%[slot], #4]\n\t"
+	                                               "add %w[count], %w[count], #1\n\t"
+	                                               "stlr %w[count], [%[at]]\n"
+	                                               "23:\n\t"
+	                                               "mov %[done], #1\n" RSEQ_LEAVE
 	                 : [done] "=&r"(done), [at] "=&r"(at), [count] "=&r"(count), [slot] "=&r"(slot),
 	                   [top] "=&r"(top)
 	                 : [area] "r"(area), [first] "r"(first), [cpus] "r"(cpus), [block] "r"(block),

@@ -9,11 +9,13 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define EXPORT        __attribute__((visibility("default")))
-#define HIDDEN        __attribute__((visibility("hidden"))) /* said where declared, it saves fetching the address */
-#define ALIGNED_LINE  __attribute__((aligned(64)))          /* of what has no cycle to lose to its place */
-#define COLD          __attribute__((cold, noinline))
-#define STARTUP       __attribute__((section(".text.startup"))) /* each program runs it, the rest of its file few */
+#define EXPORT       __attribute__((visibility("default")))
+#define HIDDEN       __attribute__((visibility("hidden"))) /* said where declared, it saves fetching the address */
+#define ALIGNED_LINE __attribute__((aligned(64)))          /* of what has no cycle to lose to its place */
+#define COLD         __attribute__((cold, noinline))
+#define STARTUP \
+	__attribute__(( \
+		section(".text.startup"))) /* each start of a program runs it: all of that in one place */
 #define NOINLINE      __attribute__((noinline))
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 

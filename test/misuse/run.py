@@ -50,6 +50,7 @@ WORDS = {  # else what it says depends on the caches
     "misaligned_large": large(200704, into(1)), "realloc_interior_large": large(303104, into(8192)),
     "interior_huge": MIDDLE, "double_free_at_once": small(112, OUT), "double_free_cacheable": large(20480, OUT),
     "double_free_at_flush": small(112, BACK), "double_free_thread_end": small(512, OUT),
+    "double_free_thread_few": small(512, BACK),
     "slab_end": small(112, "in the unused end of slab 0x[0-9a-f]+"),
 }
 
@@ -80,6 +81,7 @@ TABLE = {
     "double_free_one_between": (ANY, [DOUBLE]),
     "double_free_at_flush": (ANY, [DOUBLE]),
     "double_free_thread_end": (ANY, [DOUBLE]),
+    "double_free_thread_few": (ANY, [DOUBLE]),
     "double_free_two_threads": (ANY, [DOUBLE]),
     "double_free_two_ended": (ANY, [DOUBLE]),
     "double_free_cacheable": ("free", [DOUBLE]),

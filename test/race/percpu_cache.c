@@ -1,5 +1,5 @@
 /*
- * Caches of CPUs while threads are moved between CPUs, preempted and interrupted by handlers that allocate, while others drain
+ * Caches of CPUs while threads are moved between CPUs, preempted and interrupted by handlers, while others drain
  * those caches, and while the process forks: every block has one owner, and no figure is lost.
  */
 // ctest-timeout: 200
@@ -98,7 +98,7 @@ static void *drain(void *argument) {
 	return NULL;
 }
 
-/* Memory of its own, so that it may interrupt malloc: only the sequences are disturbed. */
+/* It may interrupt malloc, and so does not allocate: the sequences are disturbed all the same. */
 static void handler(int number) {
 	(void)number;
 	atomic_fetch_add(&handled, 1);

@@ -14,9 +14,10 @@
 #include "cache/cache.h"
 #include "cache/percpu.h"
 
-#define CPUS  2u
-#define DEPTH 37u
-#define LIVE  64
+#define CPUS   3u /* that there are; two share the budget */
+#define BUDGET (2 * (size_t)MIB)
+#define DEPTH  37u
+#define LIVE   64
 
 static void run_on(unsigned cpu) {
 	store_relaxed(&fake_rseq.cpu, cpu);
@@ -143,7 +144,7 @@ static void counts_and_bounds(void **state) {
 		if (step % 100 == 0)
 			cache_audit(&cache);
 	}
-	assert_true(most > 0 && most <= CPUS * (size_t)MIB);
+	assert_true(most > 0 && most <= BUDGET);
 	give_all();
 	nothing_is_left();
 }
@@ -160,13 +161,13 @@ static void unused_ones_go(void **state) {
 	}
 	assert_int_equal(cache_read_percpu().cpus, CPUS);
 	cache_drain_shared(false);
-	size_t both = cache_read_percpu().bytes;
-	assert_true(both > 0);
+	size_t before = cache_read_percpu().bytes;
+	assert_true(before > 0);
 	run_on(0);
 	take(5); /* held on, so that the stack differs */
 	cache_drain_shared(false);
 	assert_int_equal(cache_read_percpu().cpus, 1);
-	assert_true(cache_read_percpu().bytes < both);
+	assert_true(cache_read_percpu().bytes < before);
 	cache_drain_shared(false);
 	assert_int_equal(cache_read_percpu().cpus, 0);
 	assert_int_equal(cache_read_percpu().bytes, 0);
@@ -196,26 +197,66 @@ static void no_fence_no_drain(void **state) {
 	nothing_is_left();
 }
 
-/* Memory is short: what is beyond the smaller share goes, used or not. */
-static void less_while_memory_is_short(void **state) {
-	(void)state;
-	cache_init(&cache, arena, true);
-	run_on(0);
+static void memory_is_short(bool is_short) {
+	cache_set_short(is_short);
+	cache_note_threads(1);
+}
+
+static void use_large(unsigned cpu) {
+	run_on(cpu);
 	for (unsigned round = 0; round < 40; round++) {
 		for (unsigned class = 20; class <= CLASS_LAST; class ++)
 			while (live[class] < LIVE)
 				take(class);
 		give_all();
 	}
-	assert_true(cache_read_percpu().bytes > MIB / 4);
-	cache_set_short(true);
-	cache_note_threads(1);
+}
+
+/* What is beyond the smaller share goes, used or not. */
+static void less_while_memory_is_short(void **state) {
+	(void)state;
+	cache_init(&cache, arena, true);
+	use_large(0);
+	assert_in_range(cache_read_percpu().bytes, MIB / 4 + 1, BUDGET / 2);
+	for (unsigned cpu = 1; cpu < CPUS; cpu++)
+		use_large(cpu);
+	assert_in_range(cache_read_percpu().bytes, BUDGET / 2 + 1, BUDGET);
+	memory_is_short(true);
 	take(20);
 	cache_drain_shared(false);
 	assert_true(cache_read_percpu().bytes <= MIB / 4);
-	cache_set_short(false);
-	cache_note_threads(1);
+	memory_is_short(false);
 	give_all();
+	nothing_is_left();
+}
+
+static void go_round(unsigned cpu, unsigned class, unsigned count) {
+	run_on(cpu);
+	for (unsigned round = 0; round < 20; round++) {
+		while (live[class] < count)
+			take(class);
+		give_all();
+	}
+}
+
+/* A CPU that is beyond its share, and CPUs that are beyond the budget together, though each is within its share. */
+static void less_for_each_and_for_all(void **state) {
+	(void)state;
+	cache_init(&cache, arena, true);
+	go_round(0, size_class(5120), 64);
+	assert_in_range(cache_read_percpu().bytes, BUDGET / 2 / 4 + 1, BUDGET / 4);
+	memory_is_short(true);
+	cache_drain_shared(false);
+	assert_int_equal(cache_read_percpu().bytes, 0);
+	memory_is_short(false);
+	cache.most[size_class(4096)] = 60; /* of the smaller share 64 */
+	for (unsigned cpu = 0; cpu < CPUS; cpu++)
+		go_round(cpu, size_class(4096), 50);
+	assert_int_equal(cache_read_percpu().cpus, CPUS);
+	memory_is_short(true);
+	cache_drain_shared(false);
+	assert_int_equal(cache_read_percpu().cpus, CPUS - 1);
+	memory_is_short(false);
 	nothing_is_left();
 }
 
@@ -244,7 +285,7 @@ static int start(void **state) {
 	const struct arena_settings made_up = {
 		.limit = 2, .decay_ms = {10000, 0}, .hint = FAKE_BASE + 3 * GIB / 2};
 	const struct cache_settings settings = {
-		.enabled = true, .percpu = true, .cpus = CPUS, .max_class = CLASS_LAST, .budget = CPUS * MIB};
+		.enabled = true, .percpu = true, .cpus = 2, .max_class = CLASS_LAST, .budget = BUDGET};
 	fake_rseq_cpus = CPUS;
 	arena_prepare(&made_up);
 	cache_start(&settings);
@@ -259,6 +300,7 @@ int main(void) {
 		cmocka_unit_test(unused_ones_go),
 		cmocka_unit_test(no_fence_no_drain),
 		cmocka_unit_test(less_while_memory_is_short),
+		cmocka_unit_test(less_for_each_and_for_all),
 		cmocka_unit_test(knows_what_it_holds),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
