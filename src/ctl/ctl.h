@@ -56,7 +56,7 @@ void ctl_print_summary(void (*write)(void *, const char *), void *opaque);
 
 /* The report for stats_print:true, registered with atexit / for stats_interval, called with no lock held: each by
  * its own letters. */
-void ctl_print_at_exit(void);
+void ctl_print_at_exit(void *unused);
 void ctl_print_interval(void);
 
 /* The name of an arena that exists, into name[32]. */

@@ -295,7 +295,8 @@ void print_read_requests(bool small, size_t row, uint64_t figures[REQUEST_FIGURE
 	}
 }
 
-STARTUP void ctl_print_at_exit(void) {
+STARTUP void ctl_print_at_exit(void *unused) {
+	(void)unused;
 	if (!opt_now(stats_print))
 		return;
 	struct cache *cache = thread_enter();

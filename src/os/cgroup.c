@@ -148,13 +148,21 @@ static void lower_by(const struct controller *controller, const char *root, stru
 	}
 }
 
+/* The first `end` in [text, text + length), or NULL. Not memchr, in the C library far from all else that a start runs. */
+static const char *find(const char *text, char end, size_t length) {
+	for (size_t i = 0; i < length; i++)
+		if (text[i] == end)
+			return text + i;
+	return NULL;
+}
+
 /* One line "id:controllers:group" of `length` bytes. */
 static void lower_by_line(const char *root, const char *line, size_t length, struct os_group *group) {
-	const char *list = memchr(line, ':', length);
+	const char *list = find(line, ':', length);
 	if (list == NULL)
 		return;
 	list++;
-	const char *path = memchr(list, ':', length - (size_t)(list - line));
+	const char *path = find(list, ':', length - (size_t)(list - line));
 	if (path == NULL)
 		return;
 	size_t list_length = (size_t)(path - list);
@@ -168,10 +176,10 @@ static void lower_by_line(const char *root, const char *line, size_t length, str
 
 STARTUP void os_read_group(const char *root, const char *membership, struct os_group *group) {
 	while (*membership != 0) {
-		size_t length = (size_t)(strchrnul(membership, '\n') - membership);
-		lower_by_line(root, membership, length, group);
-		membership += length;
-		if (*membership == '\n')
-			membership++;
+		const char *end = membership;
+		while (*end != 0 && *end != '\n')
+			end++;
+		lower_by_line(root, membership, (size_t)(end - membership), group);
+		membership = end + (*end == '\n');
 	}
 }

@@ -3,7 +3,6 @@
  * Every question has an answer that is right for most machines, taken where the system does not tell. */
 #define _GNU_SOURCE 1
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
@@ -27,18 +26,17 @@ struct os_facts os = {
 	.max_maps = DEFAULT_MAX_MAPS,
 };
 
-static size_t probe_page_size(void) {
+STARTUP static size_t probe_page_size(void) {
 	size_t size = getauxval(AT_PAGESZ);
 	return size >= DEFAULT_PAGE_SIZE && is_power_of_two(size) ? size : DEFAULT_PAGE_SIZE;
 }
 
-/* CPUs in the affinity mask. The mask has room for 8192 CPUs: the kernel refuses one smaller than its own. */
-static unsigned probe_affinity(void) {
-	cpu_set_t mask[8] = {0};
+/* CPUs in the affinity mask. */
+STARTUP static unsigned probe_affinity(void) {
+	uint64_t mask[OS_CPU_WORDS];
 	unsigned count = 0;
-	if (sched_getaffinity(0, sizeof mask, mask) == 0) {
-		const uint64_t *words = (const void *)mask;
-		count = bitmap_count_range(words, 0, sizeof mask * 8);
+	if (os_allowed_cpus(mask)) {
+		count = bitmap_count_range(mask, 0, sizeof mask * 8);
 	} else {
 		long online = sysconf(_SC_NPROCESSORS_ONLN);
 		count = online > 0 ? (unsigned)online : 0;
@@ -48,7 +46,7 @@ static unsigned probe_affinity(void) {
 
 /* The memberships have lines of some hundred bytes, a dozen at most; in the odd longer file the rest counts
  * as no limit. */
-static void probe_group(void) {
+STARTUP static void probe_group(void) {
 	struct os_group group = {.cpus = os.cpus_there};
 	char membership[4096];
 	if (file_read("/proc/self/cgroup", membership, sizeof membership))
@@ -58,13 +56,13 @@ static void probe_group(void) {
 	os.memory_high = group.memory_high;
 }
 
-static size_t probe_memory(void) {
+STARTUP static size_t probe_memory(void) {
 	struct sysinfo info;
 	return sysinfo(&info) == 0 ? (size_t)info.totalram * info.mem_unit : 0;
 }
 
 /* The file lists the modes with the current one in brackets: "always [madvise] never". */
-static enum os_thp probe_thp(void) {
+STARTUP static enum os_thp probe_thp(void) {
 	char modes[64];
 	if (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1)
 		return OS_THP_NEVER;
@@ -88,7 +86,7 @@ static enum os_thp probe_thp(void) {
 }
 
 /* The number in a file of one number; `otherwise` when there is none. */
-static uint64_t probe_number(const char *path, uint64_t otherwise) {
+STARTUP static uint64_t probe_number(const char *path, uint64_t otherwise) {
 	char line[32];
 	const char *at = line;
 	uint64_t value = otherwise;
@@ -97,7 +95,7 @@ static uint64_t probe_number(const char *path, uint64_t otherwise) {
 	return value;
 }
 
-void os_start(void) {
+STARTUP void os_start(void) {
 	int saved = errno;
 	os.page_size = probe_page_size();
 	os.cpus_there = probe_affinity();

@@ -125,6 +125,15 @@ size_t os_read(int file, void *buffer, size_t size);
 size_t os_read_at(int file, void *buffer, size_t size, uint64_t offset);
 int os_write_all(int file, const void *data, size_t size);
 
+/* As atexit; false: no memory. / As pthread_atfork. */
+bool os_at_exit(void (*function)(void *));
+void os_at_fork(void (*before)(void), void (*parent)(void), void (*child)(void));
+
+/* The CPUs that the calling thread may run on, a bit for each: room for 8192, as the kernel refuses a mask smaller than its
+ * own. False, and all zero: unknown. */
+#define OS_CPU_WORDS 128
+bool os_allowed_cpus(uint64_t mask[OS_CPU_WORDS]);
+
 /* Sets a handler for a signal that is at its default. 0 or an errno; EEXIST: it is not. */
 int os_on_signal(int number, void (*handler)(int));
 

@@ -24,9 +24,6 @@
 /* Enough for our own helper thread; what libc puts on the stack besides may ask for more, see start_sized. */
 #define STACK_SIZE (256 * KIB)
 
-/* Room for 8192 CPUs: the kernel refuses a mask smaller than its own. */
-#define CPU_SETS 8
-
 static uint64_t read_clock(clockid_t clock) {
 	int saved = errno;
 	struct timespec now = {0, 0};
@@ -41,6 +38,24 @@ STARTUP uint64_t os_now(void) {
 
 uint64_t os_now_coarse(void) {
 	return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+/* What atexit and, in glibc, pthread_atfork call (C++ ABI, Linux Standard Base). Those two are linked into each library,
+ * behind all of its code, where nothing else of a start lies. */
+int __cxa_atexit(void (*function)(void *), void *argument, void *library);
+#ifdef __GLIBC__
+int __register_atfork(void (*before)(void), void (*parent)(void), void (*child)(void), void *library);
+#else
+#define __register_atfork(before, parent, child, library) pthread_atfork(before, parent, child)
+#endif
+extern HIDDEN void *__dso_handle; /* this library; NULL in a static program */
+
+STARTUP bool os_at_exit(void (*function)(void *)) {
+	return __cxa_atexit(function, NULL, __dso_handle) == 0;
+}
+
+STARTUP void os_at_fork(void (*before)(void), void (*parent)(void), void (*child)(void)) {
+	(void)__register_atfork(before, parent, child, __dso_handle);
 }
 
 int os_on_signal(int number, void (*handler)(int)) {
@@ -120,25 +135,27 @@ STARTUP unsigned os_node(void) {
 
 /* -- starting a thread ----------------------------------------------------------------------------------------- */
 
-static cpu_set_t noted[CPU_SETS]; /* [const after start] all zero: unknown */
+static uint64_t noted[OS_CPU_WORDS]; /* [const after start] all zero: unknown */
 
-static bool read_cpus(cpu_set_t *set) {
+/* By number: the C library's own function lies where nothing else of a start does. */
+STARTUP bool os_allowed_cpus(uint64_t mask[OS_CPU_WORDS]) {
 	int saved = errno;
-	bool known = sched_getaffinity(0, sizeof noted, set) == 0;
+	memset(mask, 0, sizeof noted);
+	bool known = syscall(SYS_sched_getaffinity, 0, sizeof noted, mask) > 0;
 	errno = saved;
 	return known;
 }
 
 STARTUP void os_note_cpus(void) {
-	if (!read_cpus(noted))
-		memset(noted, 0, sizeof noted);
+	(void)os_allowed_cpus(noted);
 }
 
 /* A thread inherits its starter's CPUs; ours is not to compete for the one that a busy thread has to itself. */
 static void leave_cpu(void) {
-	cpu_set_t own[CPU_SETS] = {0};
-	if (read_cpus(own) && memcmp(own, noted, sizeof own) != 0)
-		(void)sched_setaffinity(0, sizeof noted, noted); /* refused where none is noted */
+	uint64_t own[OS_CPU_WORDS];
+	if (os_allowed_cpus(own) && memcmp(own, noted, sizeof own) != 0)
+		(void)syscall(SYS_sched_setaffinity, 0, sizeof noted,
+		              noted); /* refused where none is noted */
 }
 
 /* What a new thread needs to know. It lives on the stack of the starter, who stays until it has been

@@ -265,7 +265,8 @@ static void report_leaks(void) {
 	}
 }
 
-STARTUP static void at_exit(void) {
+STARTUP static void at_exit(void *unused) {
+	(void)unused;
 	log_end();
 	if (!opt.prof_final || !prof_known())
 		return;
@@ -281,6 +282,6 @@ STARTUP static void at_exit(void) {
 STARTUP void dump_at_load(void) {
 	if (opt.prof_dump_signal != 0 && os_on_signal((int)opt.prof_dump_signal, request) != 0)
 		guard_warn("<ashlar>: prof_dump_signal: signal %u is not free\n", opt.prof_dump_signal);
-	if (atexit(at_exit) != 0) /* whatever the options say: a log may be begun at any time */
+	if (!os_at_exit(at_exit)) /* whatever the options say: a log may be begun at any time */
 		guard_warn("<ashlar>: Error in atexit()\n");
 }

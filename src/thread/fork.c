@@ -7,7 +7,7 @@
  *            is forgotten, counts of threads start anew, and a log of samples stays the parent's
  *
  * Handlers of other libraries may run in between and allocate: the forking thread passes through all locks then. */
-#include <pthread.h>
+#include "os/os.h"
 #include "prof/prof.h"
 #include "thread/inside.h"
 
@@ -29,5 +29,5 @@ static void after_in_child(void) {
 }
 
 STARTUP void fork_start(void) {
-	(void)pthread_atfork(before, after_in_parent, after_in_child);
+	os_at_fork(before, after_in_parent, after_in_child);
 }

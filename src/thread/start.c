@@ -202,5 +202,5 @@ __attribute__((constructor)) static void at_load(void) {
 	(void)thread_start();
 	fork_start();   /* also after a failure: a later call may start it */
 	prof_at_load(); /* what it does at exit comes after the report below */
-	(void)atexit(ctl_print_at_exit);
+	(void)os_at_exit(ctl_print_at_exit);
 }

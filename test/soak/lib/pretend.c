@@ -10,7 +10,7 @@
  *   echo 536870912 >DIR/sys/fs/cgroup/pod/memory.max
  *   PRETEND_ROOT=DIR PRETEND_CPUS=64 LD_PRELOAD=pretend.so:libashlar.so.1 program
  *
- * The library reads files by syscall(), which is replaced here.  All this runs inside the first malloc.
+ * The library reads files and affinity by syscall(), which is replaced here.  All this runs inside the first malloc.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -69,6 +69,13 @@ static const char *other_path(const char *path, char *buffer, size_t size) {
 }
 
 /* The prototype is the C library's. */
+static long pretend_cpus(long count, size_t size, cpu_set_t *mask) {
+	memset(mask, 0, size);
+	while (count-- > 0)
+		CPU_SET_S((size_t)count, size, mask);
+	return (long)size;
+}
+
 EXPORT long syscall(long number, ...) {
 	long arguments[6];
 	char path[4096];
@@ -79,23 +86,12 @@ EXPORT long syscall(long number, ...) {
 	va_end(list);
 	if (number == SYS_openat)
 		arguments[1] = (long)other_path((const char *)arguments[1], path, sizeof path);
+	const char *cpus = environ == NULL || number != SYS_sched_getaffinity ? NULL : getenv("PRETEND_CPUS");
+	if (cpus != NULL)
+		return pretend_cpus(strtol(cpus, NULL, 10), (size_t)arguments[1], (cpu_set_t *)arguments[2]);
 	long result = call_system(number, arguments);
 	if (result >= 0 || result < -4095)
 		return result;
 	errno = (int)-result;
 	return -1;
-}
-
-EXPORT int sched_getaffinity(pid_t process, size_t size, cpu_set_t *mask) {
-	const char *text = environ == NULL ? NULL : getenv("PRETEND_CPUS");
-	if (text == NULL) {
-		long done = syscall(SYS_sched_getaffinity, process, size, mask);
-		if (done >= 0)
-			memset((char *)mask + done, 0, size - (size_t)done);
-		return done >= 0 ? 0 : -1;
-	}
-	memset(mask, 0, size);
-	for (long cpu = strtol(text, NULL, 10); cpu-- > 0;)
-		CPU_SET_S((size_t)cpu, size, mask);
-	return 0;
 }
