@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import sys
 from dataclasses import dataclass, field
 
 from . import libraries
@@ -205,7 +206,8 @@ def real_programs(n, scale):
         return Workload("real-" + name, list(command), "cpu_s", check_output=True, needs=needs)
 
     return [
-        row("python", ["python3"], "python3", "-I", "{bench}/real/objects.py", n(6)),
+        # Not what PATH calls python3: that may be a shell script which looks for it.
+        row("python", [], sys.executable, "-I", "{bench}/real/objects.py", n(6)),
         row("perl", ["perl"], "perl", "{bench}/real/words.pl", size + ".txt", n(2)),
         row("ruby", ["ruby"], "ruby", "{bench}/real/words.rb", size + ".txt", n(2)),
         row("sqlite", ["sqlite3"], "sqlite3", "-batch", "-bail", ":memory:", ".read " + size + ".sql"),
@@ -222,7 +224,7 @@ def real_programs(n, scale):
 
 
 # Programs of real_programs() and the Debian package of each.
-PACKAGES = {"python3": "python3", "perl": "perl", "ruby": "ruby", "g++": "g++", "sqlite3": "sqlite3", "gcc": "gcc", "clang": "clang",
+PACKAGES = {"perl": "perl", "ruby": "ruby", "g++": "g++", "sqlite3": "sqlite3", "gcc": "gcc", "clang": "clang",
             "sort": "coreutils", "xz": "xz-utils", "redis-server": "redis-server",
             "redis-benchmark": "redis-tools", "redis-cli": "redis-tools"}
 

@@ -68,7 +68,7 @@ static const char *other_path(const char *path, char *buffer, size_t size) {
 	return strcat(strcpy(buffer, root), path);
 }
 
-/* The prototype is the C library's. */
+/* The affinity mask of a machine with `count` CPUs. */
 static long pretend_cpus(long count, size_t size, cpu_set_t *mask) {
 	memset(mask, 0, size);
 	while (count-- > 0)
@@ -76,6 +76,7 @@ static long pretend_cpus(long count, size_t size, cpu_set_t *mask) {
 	return (long)size;
 }
 
+/* The prototype is the C library's. */
 EXPORT long syscall(long number, ...) {
 	long arguments[6];
 	char path[4096];
