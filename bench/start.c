@@ -39,9 +39,22 @@ static double start_median(double *values, long n) {
 	return values[n / 2];
 }
 
-static noreturn void start_failed(char **program) {
-	fprintf(stderr, "start: %s did not run (%s)\n", program[0], strerror(errno));
+static noreturn void start_failed(char **program, const char *what) {
+	fprintf(stderr, "start: %s: %s\n", program[0], what);
 	exit(1);
+}
+
+/* Ends with a message unless the program came to its own good end. */
+static void start_check(char **program, int status) {
+	char what[64];
+	if (status == 0)
+		return;
+	if (WIFSIGNALED(status))
+		snprintf(what, sizeof what, "ended by signal %d", WTERMSIG(status));
+	else
+		snprintf(what, sizeof what, "ended with status %d%s", WEXITSTATUS(status),
+		         WEXITSTATUS(status) == 127 ? ": it was not found, perhaps" : "");
+	start_failed(program, what);
 }
 
 /* One run; its CPU time in microseconds. */
@@ -54,8 +67,9 @@ static double start_run(char **program, long i) {
 		execvp(program[0], program);
 		_exit(127);
 	}
-	if (child < 0 || wait4(child, &status, 0, &used) != child || status != 0)
-		start_failed(program);
+	if (child < 0 || wait4(child, &status, 0, &used) != child)
+		start_failed(program, strerror(errno));
+	start_check(program, status);
 	start_us[i] = start_now() - begin;
 	return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 +
 	       (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
@@ -75,22 +89,31 @@ static double start_resident(pid_t process) {
 	return kib;
 }
 
-/* One run that is stopped after exec, and told to stop at its end. */
+/* One run that is stopped after exec, and told to stop at its end; signals meanwhile reach it. */
 static void start_traced(char **program, long i) {
+	const int at_end = SIGTRAP | PTRACE_EVENT_EXIT << 8;
 	int status;
 	pid_t child = fork();
 	if (child == 0) {
-		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+			_exit(126);
 		execvp(program[0], program);
 		_exit(127);
 	}
-	if (child < 0 || waitpid(child, &status, 0) != child || !WIFSTOPPED(status) ||
-	    ptrace(PTRACE_SETOPTIONS, child, NULL, (void *)(PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL)) != 0 ||
-	    ptrace(PTRACE_CONT, child, NULL, NULL) != 0 || waitpid(child, &status, 0) != child ||
-	    status >> 8 != (SIGTRAP | PTRACE_EVENT_EXIT << 8) ||
-	    (start_kib[i] = start_resident(child)) == 0 || ptrace(PTRACE_CONT, child, NULL, NULL) != 0 ||
-	    waitpid(child, &status, 0) != child || status != 0)
-		start_failed(program);
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		start_failed(program, strerror(errno));
+	if (!WIFSTOPPED(status) ||
+	    ptrace(PTRACE_SETOPTIONS, child, NULL, (void *)(PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL)) != 0)
+		start_failed(program, "it cannot be traced, so that its memory is not known");
+	for (long passed = 0; WIFSTOPPED(status);) {
+		if (ptrace(PTRACE_CONT, child, NULL, (void *)passed) != 0 ||
+		    waitpid(child, &status, 0) != child)
+			start_failed(program, strerror(errno));
+		if (WIFSTOPPED(status) && status >> 8 == at_end)
+			start_kib[i] = start_resident(child);
+		passed = WIFSTOPPED(status) && status >> 8 != at_end ? WSTOPSIG(status) : 0;
+	}
+	start_check(program, status);
 }
 
 int main(int argc, char **argv) {

@@ -20,6 +20,7 @@ foreach(page README.md LICENSE CONTRIBUTING.md bench/README.md test/api/names.ts
 	install(FILES ${root}/${page} DESTINATION ${docs}/${folder})
 endforeach()
 install(DIRECTORY ${root}/doc DESTINATION ${docs} FILES_MATCHING PATTERN "*.md" PATTERN "man" EXCLUDE)
+install(DIRECTORY ${root}/bench/results DESTINATION ${docs}/bench FILES_MATCHING PATTERN "*.md" PATTERN "*.svg")
 
 # From where each file lies to the prefix.
 function(path_to_prefix variable folder)
