@@ -50,7 +50,7 @@ file(CONFIGURE OUTPUT ${version_script} @ONLY CONTENT "{\nglobal:\n\t@names@;\nl
 
 add_library(ashlar SHARED $<TARGET_OBJECTS:ashlar_objects>)
 add_library(ashlar::ashlar ALIAS ashlar)
-# nodelete: threads that exit after a dlclose still run our exit hook. No such fini: the C library's does nothing, and lies
+# nodelete: threads that exit after a dlclose still run our exit hook. No fini: the C library's does nothing, and lies
 # behind all code, where no exit comes by otherwise.
 target_link_options(ashlar PRIVATE
 	-Wl,--version-script=${version_script} -Wl,--no-undefined -Wl,--as-needed

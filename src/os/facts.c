@@ -33,11 +33,8 @@ STARTUP static size_t probe_page_size(void) {
 
 /* CPUs in the affinity mask. */
 STARTUP static unsigned probe_affinity(void) {
-	uint64_t mask[OS_CPU_WORDS];
-	unsigned count = 0;
-	if (os_allowed_cpus(mask)) {
-		count = bitmap_count_range(mask, 0, sizeof mask * 8);
-	} else {
+	unsigned count = os_note_cpus();
+	if (count == 0) {
 		long online = sysconf(_SC_NPROCESSORS_ONLN);
 		count = online > 0 ? (unsigned)online : 0;
 	}

@@ -129,11 +129,6 @@ int os_write_all(int file, const void *data, size_t size);
 bool os_at_exit(void (*function)(void *));
 void os_at_fork(void (*before)(void), void (*parent)(void), void (*child)(void));
 
-/* The CPUs that the calling thread may run on, a bit for each: room for 8192, as the kernel refuses a mask smaller than its
- * own. False, and all zero: unknown. */
-#define OS_CPU_WORDS 128
-bool os_allowed_cpus(uint64_t mask[OS_CPU_WORDS]);
-
 /* Sets a handler for a signal that is at its default. 0 or an errno; EEXIST: it is not. */
 int os_on_signal(int number, void (*handler)(int));
 
@@ -149,8 +144,8 @@ bool os_read_link(const char *path, char *buffer, size_t size);
 /* Starts a detached thread with all signals blocked and the given name, on all CPUs that os_note_cpus noted, whatever
  * the caller is tied to. May allocate: hold no lock. Returns 0 or an errno. */
 int os_thread_start(void (*body)(void *), void *argument, const char *name);
-/* Notes the CPUs that the calling thread may run on. */
-void os_note_cpus(void);
+/* Notes the CPUs that the calling thread may run on, as os_start does. Returns their number; 0: unknown. */
+unsigned os_note_cpus(void);
 /* True once the process has had a second thread; where the C library does not tell, always false. */
 bool os_several_threads(void);
 /* Identifies the calling thread; never 0. */

@@ -135,10 +135,13 @@ STARTUP unsigned os_node(void) {
 
 /* -- starting a thread ----------------------------------------------------------------------------------------- */
 
-static uint64_t noted[OS_CPU_WORDS]; /* [const after start] all zero: unknown */
+/* Room for 8192 CPUs, a bit for each: the kernel refuses a mask smaller than its own. */
+#define CPU_WORDS 128
+
+static uint64_t noted[CPU_WORDS]; /* [const after start] all zero: unknown */
 
 /* By number: the C library's own function lies where nothing else of a start does. */
-STARTUP bool os_allowed_cpus(uint64_t mask[OS_CPU_WORDS]) {
+STARTUP static bool read_cpus(uint64_t mask[CPU_WORDS]) {
 	int saved = errno;
 	memset(mask, 0, sizeof noted);
 	bool known = syscall(SYS_sched_getaffinity, 0, sizeof noted, mask) > 0;
@@ -146,14 +149,14 @@ STARTUP bool os_allowed_cpus(uint64_t mask[OS_CPU_WORDS]) {
 	return known;
 }
 
-STARTUP void os_note_cpus(void) {
-	(void)os_allowed_cpus(noted);
+STARTUP unsigned os_note_cpus(void) {
+	return read_cpus(noted) ? bitmap_count_range(noted, 0, sizeof noted * 8) : 0;
 }
 
 /* A thread inherits its starter's CPUs; ours is not to compete for the one that a busy thread has to itself. */
 static void leave_cpu(void) {
-	uint64_t own[OS_CPU_WORDS];
-	if (os_allowed_cpus(own) && memcmp(own, noted, sizeof own) != 0)
+	uint64_t own[CPU_WORDS];
+	if (read_cpus(own) && memcmp(own, noted, sizeof own) != 0)
 		(void)syscall(SYS_sched_setaffinity, 0, sizeof noted,
 		              noted); /* refused where none is noted */
 }

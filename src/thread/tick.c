@@ -54,7 +54,6 @@ STARTUP void tick_start(void) {
 	step = size_max(size_min(ms * MS / DECAY_STEPS, STEP_MAX), MS);
 	store_relaxed(&asked_for, opt.background_thread);
 	store_relaxed(&process, os_process_id());
-	os_note_cpus();
 }
 
 /* A function of the program that a purge calls may allocate, and so come here again: it finds the work being done. */
