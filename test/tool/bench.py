@@ -131,6 +131,17 @@ def test_rows():
     equal([line.split()[0] for line in done.stdout.splitlines()], names, "--list")
 
 
+def test_start(folder):
+    """Programs that get a signal are measured to their end; those that end badly are named, with the way they ended."""
+    start = os.path.join(folder, "start")
+    subprocess.run(["cc", "-O1", "-o", start, BENCH / "start.c"], check=True)
+    for script, status, said in (("/bin/true; exit 0", 0, ""), ("kill -CHLD $$; exit 0", 0, ""), ("exit 3", 1, "status 3"),
+                                 ("kill -9 $$", 1, "signal 9")):
+        done = subprocess.run([start, "-", "3", "sh", "-c", script], capture_output=True, text=True, timeout=30, check=False)
+        equal(done.returncode, status, f"start of sh -c '{script}': {done.stderr}")
+        check(said in done.stderr and (status != 0 or re.search(r"kib=[1-9]", done.stdout)), f"start: {done.stdout}{done.stderr}")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "made-up.csv")
@@ -142,6 +153,7 @@ def main():
         test_pages(table, folder)
         test_old_file(folder)
         test_peers(folder)
+        test_start(folder)
     test_rows()
     end()
 
